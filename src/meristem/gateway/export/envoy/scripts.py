@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from meristem.gateway.export.envoy.address_rules import asked_fields
 from meristem.gateway.export.envoy.header_matchers import path_part
+from meristem.gateway.export.shared_lua import STRICT_JSON
 from meristem.quantities import seconds_of
 
 if TYPE_CHECKING:
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
 
     from meristem.gateway.export.exported_policy import ExportedPolicy
     from meristem.gateway.policy.gateway_table import GatewayTable
+
+
+MODULES: Final = {
+    "meristem.canonical_path": files(__package__) / "utf8.lua",
+    "meristem.strict_json": STRICT_JSON,
+}
+"""What the scripts require, each after what it requires itself."""
 
 
 def path_script(policy: ExportedPolicy, *, believes_peer: bool) -> str:
@@ -53,8 +61,13 @@ def requirement_script(table: GatewayTable) -> str:
 
 
 def _script(name: str, known: Mapping[str, str]) -> str:
-    head = "".join(f"local {variable} = {value}\n" for variable, value in known.items())
-    return head + "\n" + files(__package__).joinpath(name).read_text(encoding="utf-8")
+    """A script with what it knows, and the modules that it may require, each in a function of its own."""
+    parts = [f"local {variable} = {value}\n" for variable, value in known.items()]
+    parts.append("local modules = {}\nlocal function require(name) return modules[name] end\n")
+    for module, file in MODULES.items():
+        parts.append(f"modules[{_quoted(module)}] = (function()\n{file.read_text(encoding='utf-8')}end)()\n")
+    script = files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return "".join(parts) + "\n" + script
 
 
 def _quoted(text: str) -> str:

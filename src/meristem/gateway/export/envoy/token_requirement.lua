@@ -1,9 +1,41 @@
 -- Decides by the token of a request, whose signature Envoy has checked, whether its route lets it in.
 
+local strict_json = require("meristem.strict_json")
+
+local null = strict_json.null
+local UNREADABLE = "the token is no JSON Web Token"
 local LONGEST, LONGEST_TEXT, MOST_ROLES = 16 * 1024, 255, 100
 local BEARER_TYPES = {
   [""] = true, ["jwt"] = true, ["at+jwt"] = true, ["application/jwt"] = true, ["application/at+jwt"] = true,
 }
+
+local TEXTS = {"jku", "kid", "x5u", "x5t", "x5t#S256", "typ", "cty"}  -- parameters that are text (RFC 7515, 4.1)
+local SIXTY_FOUR = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+-- What base64url stands for; nil for what is none.
+local function decoded(text)
+  if text:find("[^%w_-]") or #text % 4 == 1 then return nil end
+  local bytes, number, bits = {}, 0, 0
+  for letter in text:gmatch(".") do
+    number, bits = number * 64 + SIXTY_FOUR:find(letter, 1, true) - 1, bits + 6
+    if bits >= 8 then
+      bits = bits - 8
+      local whole = math.floor(number / 2 ^ bits)
+      bytes[#bytes + 1] = string.char(whole)
+      number = number - whole * 2 ^ bits
+    end
+  end
+  return table.concat(bytes)
+end
+
+-- Header and claims of a token, read so that nothing in them has two meanings; nil where they can't be.
+local function read(token)
+  local first, second = token:match("^([^.]*)%.([^.]*)%.[^.]*$")
+  if first == nil then return nil end
+  local header, claims = decoded(first), decoded(second)
+  if header == nil or claims == nil then return nil end
+  return strict_json.object(header), strict_json.object(claims)
+end
 
 local function refuse(handle, status, why, challenge)
   local fields = {[":status"] = status, ["cache-control"] = "no-store"}
@@ -44,25 +76,33 @@ local function listed(value)
 end
 
 local function is_time(value)
-  return value == nil or (type(value) == "number" and math.abs(value) < 1e12)
+  return value == nil or value == null or (type(value) == "number" and math.abs(value) < 1e12)
+end
+
+local function begins(claims, name, now)
+  return type(claims[name]) == "number" and claims[name] or now
 end
 
 -- Why a token proves nothing here; nil for one that holds.
 local function problem(issuer, header, claims, now)
-  if type(header) ~= "table" or not issuer.algorithms[header.alg or ""] then
+  if not issuer.algorithms[header.alg or ""] then
     return "the token is signed by an algorithm that is not allowed here"
   end
-  if header.crit ~= nil then return "the token has critical header parameters, of which none is understood" end
-  local kind = header.typ == nil and "" or header.typ
-  if type(kind) ~= "string" or not BEARER_TYPES[kind:lower()] then
+  for _, name in ipairs(TEXTS) do
+    if header[name] ~= nil and type(header[name]) ~= "string" then return UNREADABLE end
+  end
+  if header.crit ~= nil or header.b64 ~= nil then  -- RFC 7797: without the one the other says nothing
+    return "the token has critical header parameters, of which none is understood"
+  end
+  if not BEARER_TYPES[(header.typ or ""):lower()] then
     return "the token is of a type that proves nothing here"
   end
-  if claims.exp == nil then return "the token has no time at which it ends (exp)" end
+  if type(claims.exp) ~= "number" then return "the token has no time at which it ends (exp)" end
   if not (is_time(claims.exp) and is_time(claims.nbf) and is_time(claims.iat)) then
     return "a time of the token is none"
   end
   if now >= claims.exp + issuer.leeway then return "the token has expired" end
-  if now < math.max(claims.nbf or now, claims.iat or now) - issuer.leeway then return "the token is not valid yet" end
+  if now < math.max(begins(claims, "nbf", now), begins(claims, "iat", now)) - issuer.leeway then return "the token is not valid yet" end
   if claims.cnf ~= nil then return "the token is bound to a key, of which nothing is proved here" end
   local subject = found(claims, issuer.subject)
   if type(subject) ~= "string" or subject == "" or #subject > LONGEST_TEXT then return "the token names no subject" end
@@ -72,11 +112,11 @@ local function problem(issuer, header, claims, now)
   return nil
 end
 
--- The claims of a token that Envoy has verified and whose they are; nil and how it failed for any other.
+-- Whose the token is, if Envoy has verified it; nil and how it failed for any other.
 local function verified(handle)
   local told = handle:streamInfo():dynamicMetadata():get("envoy.filters.http.jwt_authn") or {}
   for name, issuer in pairs(ISSUERS) do
-    if told[name] ~= nil then return told[name], issuer, told[name .. ":header"] end
+    if told[name] ~= nil then return issuer end
   end
   return nil, told[":failed"]
 end
@@ -131,13 +171,15 @@ local function decide(handle)
     return
   end
   if #token > LONGEST then return unproved(handle, "the token is too long") end
-  local claims, issuer, header = verified(handle)
-  if claims == nil then
-    if issuer ~= nil and issuer.message == "Jwks remote fetch is failed" then
+  local issuer, failed = verified(handle)
+  if issuer == nil then
+    if failed ~= nil and failed.message == "Jwks remote fetch is failed" then
       return refuse(handle, "503", "the keys of the issuer of this token have not been read yet")
     end
     return unproved(handle, "the token does not hold")
   end
+  local header, claims = read(token)
+  if header == nil or claims == nil then return unproved(handle, UNREADABLE) end
   local why = problem(issuer, header, claims, handle:timestamp() / 1000)
   if why ~= nil then return unproved(handle, why) end
   local tenant = found(claims, issuer.tenant)

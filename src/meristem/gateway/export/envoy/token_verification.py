@@ -79,7 +79,6 @@ def _provider(system: str, name: str, issuer: IssuerTable) -> Part:
         "require_expiration": True,
         "clock_skew_seconds": max(1, ceil(seconds_of(issuer.leeway))),  # 0 stands for a minute; the script looks again
         "payload_in_metadata": name,
-        "header_in_metadata": f"{name}:header",
         "failed_status_in_metadata": ":failed",
     }
 
