@@ -288,6 +288,7 @@ async def test_a_policy_decides_about_repeated_requests_and_adds_its_fields(site
         answers = await there.asked(GET, 4)
     assert [each[9:12] for each in answers] == [b"200", b"200", b"200", b"429"]
     assert all(b'ratelimit-policy: "few"' in each for each in answers)
+    assert policy.refusals.answers["all"].statuses == {200: 3}, "what was let in is counted by its answers, each once"
 
 
 async def test_what_an_old_table_has_made_of_a_request_is_forgotten_with_it(site: Callable[..., Site]):
