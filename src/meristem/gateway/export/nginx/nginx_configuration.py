@@ -94,7 +94,7 @@ server {{
     listen {listen};
     server_name "";
     absolute_redirect off;
-    large_client_header_buffers 4 64k;
+    large_client_header_buffers 2 32k;
     set $meristem_target $request_uri;
     set $meristem_scheme $scheme;
     set $meristem_host $meristem_named_host;
