@@ -60,6 +60,16 @@ async def test_the_same_policy_gives_the_same_bytes_for_nginx(project, export):
     assert again == before
 
 
+async def test_files_that_nginx_reads_are_named_by_their_whole_paths(project, export):
+    (project / "blocked.txt").write_text("192.0.2.0/24\n")
+    rule = '[[gateway.firewall.rules]]\naction = "deny"\naddresses_file = "blocked.txt"\n'
+    made = await export(rule + '[gateway.keys]\nfile = "keys.json"\n')
+    assert made.code == 0
+    policy = (project / "out" / "lua" / "meristem" / "policy.lua").read_text()
+    assert f'["file"] = "{project / "blocked.txt"}"' in policy
+    assert f'["keys"] = "{project / "keys.json"}"' in policy
+
+
 async def test_what_nginx_cannot_do_is_refused_and_told_where_it_may_be_approximate(project, export):
     refused = await export(SHARED)
     assert refused.code != 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import ip_network
 from math import ceil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -57,7 +58,7 @@ def policy_text(policy: ExportedPolicy, terms: Mapping[str, tuple[str, str]]) ->
     if table.firewall.ban is not None:
         found["ban"] = _ban(table.firewall.ban)
     if table.keys is not None:
-        found["keys"] = policy.keys_file
+        found["keys"] = str(Path(policy.keys_file).absolute())
     return f"return {lua_text(found)}\n"
 
 
@@ -209,7 +210,7 @@ def _rule(name: str, rule: FirewallRule) -> dict[str, Any]:
     if rule.addresses:
         found["addresses"] = _networks(rule.addresses)
     if rule.addresses_file is not None:
-        found["file"] = rule.addresses_file
+        found["file"] = str(Path(rule.addresses_file).absolute())
     for key, size in (("head", rule.head_above), ("query", rule.query_above), ("body", rule.body_above)):
         if size is not None:
             found[key] = bytes_of(size)
