@@ -20,7 +20,8 @@ from meristem.system.blueprint import Blueprint
 from meristem.system.placement import Placement
 from tests.interop.exports.asked_request import CUT, Asked, Theme
 from tests.interop.exports.envoy_front import envoy_front, needs_envoy
-from tests.interop.exports.fronts import PATIENCE, SYSTEM, exchange, free_port, ground, play
+from tests.interop.exports.fronts import PATIENCE, SYSTEM, edge_front, exchange, free_port, ground, play
+from tests.interop.exports.maze import maze, told
 from tests.interop.exports.transcript import (
     BANS,
     BODIES,
@@ -140,6 +141,22 @@ async def test_admitted_are_the_burst_and_the_rate_by_the_time(tmp_path: Path):
     found = Counter(int(each.split()[1]) for each in heads)
     assert {*found} == {200, 503}
     assert 101 <= found[200] <= 1.1 * (101 + 200 * took)
+
+
+@needs_envoy
+async def test_whatever_a_target_is_made_of_it_is_on_the_same_route(tmp_path: Path):
+    theme = maze()
+    statuses: Counter[int] = Counter()
+    async with (
+        ground(theme, tmp_path) as known,
+        edge_front(known) as edge,
+        envoy_front(known) as envoy,
+    ):
+        for asked in theme.asked:
+            there, here = await asyncio.gather(edge.ask(asked), envoy.ask(asked))
+            statuses[here.status] += 1
+            assert told(here) == told(there), asked
+    assert {*statuses} == {200, 301, 302, 307, 400, 403, 421}
 
 
 @needs_envoy

@@ -80,6 +80,16 @@ local function host_name(host)
   return ((host:match("^%[.*%]") or host:match("^[^:]*")):lower():gsub("%.$", ""))
 end
 
+-- Whether it is a host with a port or without one (RFC 3986, 3.2.2).
+local function is_host(text)
+  local name, port = text:match("^(%[[%x:.]+%])(.*)$")
+  if name == nil then
+    name, port = text:match("^([^:]*)(.*)$")
+    if name:gsub("%%%x%x", ""):find("[^%w._~!$&'()*+,;=-]") then return false end
+  end
+  return port == "" or (#port <= 6 and port:find("^:%d*$") ~= nil)
+end
+
 local function prepare(handle)
   local headers, reserved, size = handle:headers(), {}, 0
   for name, value in pairs(headers) do
@@ -98,6 +108,10 @@ local function prepare(handle)
   end
   if TRANSPORT_SECURITY ~= "" and headers:get("x-forwarded-proto") == "https" then
     handle:streamInfo():dynamicMetadata():set("meristem", "transport_security", TRANSPORT_SECURITY)
+  end
+  if not is_host(headers:get(":authority") or "") then
+    handle:respond({[":status"] = "400"}, "the host of the request is no host")
+    return
   end
   local path, query = headers:get(":path"):match("^([^?]*)(.*)$")
   if path:sub(1, 1) ~= "/" then return end
