@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def missing() -> str | None:
 async def checked(folder: Path) -> str:
     """What nginx itself says of its configuration."""
     command = [str(NGINX), "-t", "-p", f"{folder}/", "-c", "nginx.conf", "-e", "stderr"]
-    running = await asyncio.create_subprocess_exec(*command, stderr=PIPE, env={**os.environ, **ENVIRONMENT})
+    running = await asyncio.create_subprocess_exec(*command, stderr=PIPE)
     _, told = await running.communicate()
     return told.decode()
 
@@ -43,6 +43,7 @@ async def nginx_front(
     workers: int = 2,
     log: str = "access_log off;",
     tls_port: int | None = None,
+    environment: Mapping[str, str] = ENVIRONMENT,
 ) -> AsyncIterator[Front]:
     """An nginx before the part behind; `log` are the directives of its access log, at `tls_port` it speaks TLS."""
     port, folder = free_port(), known.folder / "nginx"
@@ -59,10 +60,11 @@ async def nginx_front(
     assert "test is successful" in said, said
     with (folder / "error.log").open("wb") as told:
         command = [str(NGINX), "-p", f"{folder}/", "-c", "nginx.conf", "-e", "stderr"]
-        running = await asyncio.create_subprocess_exec(*command, stderr=told, env={**os.environ, **ENVIRONMENT})
+        running = await asyncio.create_subprocess_exec(*command, stderr=told, env={**os.environ, **environment})
         try:
             await opened(port, running, folder / "error.log")
             yield Front(port, known)
         finally:
-            running.terminate()
+            if running.returncode is None:
+                running.terminate()
             await running.wait()

@@ -17,10 +17,10 @@ import trustme
 from meristem.asgi import respond
 from meristem.gateway.identity.api_keys import read_keys, write_keys
 from tests.interop.exports.asked_request import Asked, Theme
-from tests.interop.exports.credentials import KEYS
+from tests.interop.exports.credentials import KEYS, SECRET
 from tests.interop.exports.fronts import echo, edge_front, free_port, ground, play
 from tests.interop.exports.nginx_front import missing, nginx_front
-from tests.interop.exports.transcript_of_credentials import ISSUER, TOKENS, bearer
+from tests.interop.exports.transcript_of_credentials import ISSUER, SECRETS, TOKENS, bearer
 from tests.interop.exports.transcript_of_credentials import KEYS as OF_KEYS
 from tests.suites.issuing import OTHER, RSA, claims, signed
 
@@ -243,6 +243,18 @@ async def test_what_comes_without_tls_is_sent_to_it_and_what_comes_by_it_is_told
     assert (by_tls.status_code, by_tls.json()["x-forwarded-proto"]) == (200, "https")
     assert by_tls.headers["strict-transport-security"] == "max-age=31536000"
     assert (without.status, without.fields["location"]) == (308, "https://shop.example/x")
+
+
+async def test_a_secret_is_in_its_variable_or_in_a_file_and_missed_before_anything_is_served(tmp_path: Path):
+    name, path = "SHOP_GATEWAY_MAIN_SECRET", tmp_path / "secret"
+    path.write_text(SECRET + "\n")
+    async with ground(SECRETS, tmp_path) as known:
+        async with nginx_front(known, environment={f"{name}_FILE": str(path)}) as front:
+            assert (await front.ask(Asked("/mine/", 200, fields=bearer("hs256")))).status == 200
+        for unusable in ({}, {name: "short"}):
+            with pytest.raises(AssertionError, match=f"{name} has to hold the secret of the issuer"):
+                async with nginx_front(known, environment=unusable):
+                    pass
 
 
 async def test_answers_are_compressed_for_who_accepts_that(tmp_path: Path):
