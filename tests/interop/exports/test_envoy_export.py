@@ -186,6 +186,66 @@ async def test_a_peer_that_is_no_proxy_says_nothing_of_who_asks(tmp_path: Path):
             assert (await front.ask(Asked("/admin/", 404, client="198.51.100.7"))).status == 404
 
 
+MUCH = """
+[gateway]
+hosts = ["shop.example", "*.shop.example", "[2001:db8::1]"]
+body_bytes = 1000000
+[gateway.headers]
+set = { x-share = "100%" }
+[gateway.issuers.main]
+issuer = "https://login.example"
+audience = "shop"
+jwks = "https://login.example/keys?all=1"
+leeway = "500ms"
+claims = { roles = "a.b", tenant = "org" }
+[gateway.issuers.failed]
+issuer = 'https://"partner".example'
+audience = ["shop", "hall"]
+jwks = "http://[::1]:8080/keys"
+subject_prefix = 'part\\ner "é":'
+[gateway.limits.slow]
+rate = "2.5/h"
+by = ["tenant", "route"]
+[gateway.limits.fast]
+rate = "100000/s"
+burst = 1000
+by = "route"
+[gateway.routes.api]
+path = "/café/*"
+require = "user"
+limits = ["slow", "fast"]
+timeout = "1500ms"
+retries = 3
+request_headers = { set = { x-a-b-c = "1%" } }
+[gateway.routes.orders]
+operations = ["shop.v1.Orders.read"]
+hosts = ["*.a.shop.example"]
+timeout = "2s"
+[[gateway.firewall.rules]]
+action = "allow"
+addresses = ["2001:db8::/32", "192.0.2.1"]
+headers = [{ name = "host", matches = "*.shop.example" }, { name = "x-kind", present = false }]
+[[gateway.firewall.rules]]
+action = "deny"
+dry_run = true
+"""
+
+
+@needs_envoy
+async def test_all_that_is_exported_is_sound_to_envoy(tmp_path: Path):
+    """Where an issuer is away, and waits for a name that nobody knows, Envoy serves all else."""
+    async with (
+        ground(Theme("much", MUCH, ()), tmp_path) as known,
+        envoy_front(known, approximate=True) as front,
+    ):
+        answered = await front.ask(Asked("/elsewhere", 200))
+        assert (answered.status, answered.fields["x-share"]) == (200, "100%")
+        seen = (await front.ask(Asked("/elsewhere", 200, host="b.a.shop.example:8080"))).seen
+        assert [name for name in seen if name.startswith("x-meristem")] == []
+        assert (await front.ask(Asked("/caf%C3%A9/x", 401))).status == 401
+        assert (await front.ask(Asked("/caf%c3%a9", 401, host="[2001:db8::1]:80"))).status == 401
+
+
 @needs_envoy
 async def test_while_keys_have_not_been_read_the_answer_is_503(tmp_path: Path):
     theme = TOKENS._replace(placement=TOKENS.placement.replace("{jwks}", f"http://127.0.0.1:{free_port()}/jwks"))

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from meristem.gateway.export.exported_policy import HostPort
 
 EDGE: Final = "edge"
+AUTHORITIES: Final = "/etc/ssl/certs/ca-certificates.crt"  # as the package ca-certificates has them
 CONNECTING: Final = "2s"
 MOST_AT_ONCE: Final = 100_000  # Envoy refuses from 1,024 on where nothing is said; how many may be is the policy's
 TLS_UPSTREAM: Final = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
@@ -37,7 +38,7 @@ def cluster(name: str, endpoints: Iterable[HostPort], tls_name: str | None = Non
             "typed_config": {
                 "@type": TLS_UPSTREAM,
                 "sni": tls_name,
-                "common_tls_context": {"validation_context": {"system_root_certs": {}, **named}},
+                "common_tls_context": {"validation_context": {"trusted_ca": {"filename": AUTHORITIES}, **named}},
             },
         }
     return made
