@@ -9,9 +9,11 @@ import pytest
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
 from meristem.resilience.limits import Limits
+from meristem.transports.http.request import Request
 from meristem.transports.http.server.turns import Turns
 from meristem.transports.http.server.websocket import FRAMES, MOST_UNREAD, Frames, Lent, Socket, SocketHost
 
+ASKED = Request("GET", b"/", b"", "1.1", [], {})
 EMPTY = b"\x81\x80mask"
 SHORT = b"\x82\x85maskhello"
 LONG = b"\x82\xfe" + (300).to_bytes(2, "big") + b"mask" + b"l" * 300
@@ -79,7 +81,7 @@ class Stub:
 
 async def test_of_many_frames_a_turn_of_the_loop_takes_a_few_and_no_more_is_read_meanwhile():
     stub: Any = Stub()
-    lent = Lent(stub)
+    lent = Lent(stub, ASKED)
     lent.write(b"HTTP/1.1 101 Switching Protocols\r\n")
     socket = Socket(stub, lent)
 
@@ -97,7 +99,7 @@ async def test_of_many_frames_a_turn_of_the_loop_takes_a_few_and_no_more_is_read
 
 async def test_who_wants_no_more_gets_no_more_and_is_read_no_further_until_he_does():
     stub: Any = Stub()
-    lent = Lent(stub)
+    lent = Lent(stub, ASKED)
     lent.write(b"HTTP/1.1 101 Switching Protocols\r\n")
     socket = Socket(stub, lent)
 
@@ -117,7 +119,7 @@ async def test_who_wants_no_more_gets_no_more_and_is_read_no_further_until_he_do
 
 async def test_who_reads_no_answers_to_its_pings_gets_no_more_of_them_until_it_does():
     stub: Any = Stub()
-    lent = Lent(stub)
+    lent = Lent(stub, ASKED)
     lent.write(b"HTTP/1.1 101 Switching Protocols\r\n")
     socket = Socket(stub, lent)
 
