@@ -246,6 +246,40 @@ async def test_all_that_is_exported_is_sound_to_envoy(tmp_path: Path):
         assert (await front.ask(Asked("/caf%c3%a9", 401, host="[2001:db8::1]:80"))).status == 401
 
 
+PATIENT = """
+[gateway.routes.slow]
+path = "/slow/*"
+timeout = "200ms"
+[gateway.routes.broken]
+path = "/broken/*"
+retries = 2
+"""
+
+
+@needs_envoy
+async def test_what_takes_too_long_is_504_and_what_breaks_off_is_asked_again_if_it_changes_nothing(tmp_path: Path):
+    came: Counter[str] = Counter()
+    held = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        method, path, _ = (await reader.readuntil(b"\r\n\r\n")).decode().split(" ", 2)
+        came[method] += 1
+        if path.startswith("/slow"):
+            await held.wait()
+        writer.close()
+
+    behind = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with behind, ground(Theme("patient", PATIENT, ()), tmp_path) as known:
+        broken = known._replace(upstream=behind.sockets[0].getsockname()[1])
+        async with envoy_front(broken, approximate=True) as front:
+            assert (await front.ask(Asked("/slow/x", 504))).status == 504
+            came.clear()
+            assert (await front.ask(Asked("/broken/x", 503))).status == 503
+            assert (await front.ask(Asked("/broken/x", 503, method="POST"))).status == 503
+            assert came == {"GET": 3, "POST": 1}
+        held.set()
+
+
 @needs_envoy
 async def test_while_keys_have_not_been_read_the_answer_is_503(tmp_path: Path):
     theme = TOKENS._replace(placement=TOKENS.placement.replace("{jwks}", f"http://127.0.0.1:{free_port()}/jwks"))
