@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from meristem.gateway.export.exported_policy import ExportedPolicy
 
 NOTE: Final = """\
-# For Envoy 1.36 or newer. The edge behind keeps its whole table in force; name Envoy in its trusted_proxies, else it
+# Tried with Envoy 1.40. The edge behind keeps its whole table in force; name Envoy in its trusted_proxies, else it
 # takes Envoy's address for that of all clients, and TLS for none.
 """
 
