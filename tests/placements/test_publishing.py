@@ -34,6 +34,23 @@ async def test_user_and_trace_go_on_with_the_event(app, ask, ways):
     assert {each.way: (each.user, each.roles, each.trace) for each in heard} == dict.fromkeys(ways, MINE)
 
 
+async def test_what_came_of_an_event_is_below_what_published_it(app, where):
+    if where != "local":
+        pytest.skip("spans of a service that is reached by a wire are those of its own assembly")
+    trace = Trace("1bf92f3577b34da6a3ce929d0e0e4736", TRACE.span_id, sampled=True)
+    with using(Context(user=ADA, trace=trace, key="connected")):
+        await app.client(Herald).plain("connected")
+    await app.client(Scribe).heard("connected", 2)
+    await app.settled()
+    spans = app.telemetry.recent.trace(trace.trace_id)
+
+    handled = [each for each in spans if each.kind == "consumer"]
+    assert {each.attributes["user.id"] for each in handled} == {"ada"}
+    known = {each.span_id for each in spans} | {trace.span_id}
+    assert handled
+    assert [each.name for each in spans if each.parent_id not in known] == []
+
+
 async def test_the_user_is_the_one_for_whom_it_is_published_not_the_one_of_the_commit(app):
     with using(Context(user=ADA, trace=TRACE)):
         await app.client(Herald).for_another("another")

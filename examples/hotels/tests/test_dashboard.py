@@ -7,12 +7,12 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from browser import chromium
 from playwright.sync_api import Page, expect
-from sites import ARRIVAL, PATIENCE, run
+from sites import ARRIVAL, PATIENCE, eventually, run
 from watched_site import WatchedSite, leave_an_old_event
 
 from meristem.dashboard.static_files import ROUTE, ROUTES, StaticFiles
@@ -122,6 +122,25 @@ def test_each_page_tells_of_the_run_to_everybody(
     is_open(page, shown.title)
     expect(page.locator(".empty")).to_have_count(0)
     is_for_everybody(page)
+
+
+def test_a_booking_is_one_tree_over_all_processes_with_what_its_events_caused(watched: WatchedSite):
+    def spans() -> list[dict[str, Any]]:
+        return watched.ask("Operator/Trace", trace_id=watched.facts["trace"])
+
+    def loose(told: list[dict[str, Any]]) -> list[str]:
+        known = {each["span_id"] for each in told}
+        return [each["name"] for each in told if each["parent_id"] and each["parent_id"] not in known]
+
+    def is_whole(told: list[dict[str, Any]]) -> bool:
+        # A span is told when it has ended: what an event caused comes before the handling of the event itself.
+        return {"notifications", "documents"} <= handlers(told) and not loose(told)
+
+    def handlers(told: list[dict[str, Any]]) -> set[str]:
+        return {each["service"] for each in told if each["kind"] == "consumer"}
+
+    told = eventually(spans, is_whole)
+    assert len([each for each in told if not each["parent_id"]]) == 1
 
 
 def test_an_operator_holds_a_room_for_a_guest_and_sees_what_that_did(

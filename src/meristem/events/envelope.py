@@ -77,6 +77,11 @@ class Envelope(
         """Names it too, in a few characters that every header carries, which an id of others need not do."""
         return self.id if self.is_unique else hashlib.sha256(self.name.encode()).hexdigest()[:32]
 
+    @property
+    def published_in(self) -> str | None:
+        """The span within which it was published, where its `traceparent` holds."""
+        return self.traceparent.strip()[36:52] or None
+
     def context(self, subscriber: str, deadline: float | None = None) -> Context:
         """What surrounds the handler of `subscriber`: the publisher's trace, user and baggage, and keys of this event.
 

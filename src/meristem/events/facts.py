@@ -31,6 +31,19 @@ class Delivered(msgspec.Struct, frozen=True):
     attempt: int
 
 
+class Handled(msgspec.Struct, frozen=True):
+    """A subscriber's handler took `seconds` for an attempt at an event; `error` says why it failed.
+
+    It ran in the trace of the publisher, below its span `parent_id`, and is told of within its own surroundings.
+    """
+
+    type: str
+    subscriber: str
+    seconds: float
+    parent_id: str | None
+    error: str | None = None
+
+
 class DeliveryRetried(msgspec.Struct, frozen=True):
     """A delivery failed and will be tried again after `delay` seconds.
 
@@ -62,7 +75,7 @@ class Away(msgspec.Struct, frozen=True):
     reason: str
 
 
-Fact: TypeAlias = Published | Delivered | DeliveryRetried | DeadLettered | Away
+Fact: TypeAlias = Published | Delivered | Handled | DeliveryRetried | DeadLettered | Away
 Observer: TypeAlias = Callable[[Fact], None]
 
 

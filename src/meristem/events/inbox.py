@@ -19,6 +19,7 @@ from meristem.contracts.message import Event
 from meristem.errors import IntegrityViolation, Undeliverable, WiringError
 from meristem.events.cloudevents import is_json
 from meristem.events.envelope import Envelope
+from meristem.events.facts import Handled, emit
 from meristem.events.outage import describe, is_outage
 from meristem.events.policy import DEFAULT, DeliveryPolicy
 from meristem.events.subscription import subscriptions
@@ -29,6 +30,7 @@ from meristem.variables import within
 
 if TYPE_CHECKING:
     from meristem.clock import Clock
+    from meristem.events.facts import Observer
     from meristem.storage.database import Database
 
 logger: Final = logging.getLogger("meristem.events")
@@ -59,7 +61,8 @@ class Inbox:
 
     `handlers` maps event classes to coroutine functions. With a database each event is handled once, however often
     it is delivered, for the time of `retention`; without one it is handled at least once. Deliveries of one event wait
-    for each other. Listeners see events in the same unit of work, after the handler.
+    for each other. Listeners see events in the same unit of work, after the handler; observers are told of each attempt
+    within what surrounded it.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Inbox:
         self._handlers = {event.event_type: handle for event, handle in handlers.items()}
         self._classes = {event.event_type: event for event in handlers}
         self._policies = {event.event_type: policy for event, policy in (policies or {}).items()}
+        self.observers: list[Observer] = []
         self._listeners: dict[str, list[Listener]] = {}
         self._clock = clock
         self._retention = retention
@@ -165,17 +169,25 @@ class Inbox:
 
     async def _handle_within_context(self, event: Event, envelope: Envelope, *, is_new: bool) -> None:
         policy = self._policies.get(envelope.type, DEFAULT)
-        CURRENT.set(envelope.context(self.service, time.monotonic() + policy.timeout))
+        began = time.monotonic()
+        CURRENT.set(envelope.context(self.service, began + policy.timeout))
         try:
             if self._database is None:
                 await self._handle(event, envelope)
             else:
                 await self._handle_once(self._database, event, envelope, is_new=is_new)
-        except Exception as error:
-            self._log(envelope, error)
+        except BaseException as error:
+            self._tell(envelope, began, describe(error))
+            if isinstance(error, Exception):
+                self._log(envelope, error)
             raise
+        self._tell(envelope, began)
         if self._refused:
             self._refused.pop((envelope.origin, envelope.id), None)
+
+    def _tell(self, envelope: Envelope, began: float, error: str | None = None) -> None:
+        told = Handled(envelope.type, self.service, time.monotonic() - began, envelope.published_in, error)
+        emit(self.observers, told)
 
     def _log(self, envelope: Envelope, error: Exception) -> None:
         """Show a traceback where it happens, and once: by each attempt it would only be longer to read.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from meristem.events.facts import Away, DeadLettered, Delivered, DeliveryRetried, Published
+from meristem.events.facts import Away, DeadLettered, Delivered, DeliveryRetried, Handled, Published
 from meristem.resilience.facts import BreakerChanged, CallRetried, Ejected, Hedged, RetryRefused, Shed
 from meristem.sagas.facts import SagaBegan, SagaEnded, SagaLost, StepEnded
 from meristem.services.facts import RunSkipped
@@ -60,6 +60,12 @@ REPORTS: Final[dict[type[msgspec.Struct], Report]] = {
         "Deliveries that a subscriber acknowledged.",
         ("type", "subscriber"),
         lambda fact: (fact.type, fact.subscriber),
+    ),
+    Handled: Report(
+        "meristem_events_handled_total",
+        "Attempts of a subscriber to handle an event.",
+        ("type", "subscriber", "outcome"),
+        lambda fact: (fact.type, fact.subscriber, "error" if fact.error else "ok"),
     ),
     DeliveryRetried: Report(
         "meristem_events_retried_total",

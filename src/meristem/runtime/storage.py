@@ -110,6 +110,7 @@ class ServiceStorage:
     async def hear(self, service: Service) -> None:
         """Let the service hear the events it subscribed to, and its sagas those they wait for."""
         self.inbox = inbox = Inbox.of(self._spec.kept_as, service, self.database, self._clock)
+        inbox.observers.append(self._around.telemetry.on_handled(self._spec.name))
         if self._sagas:
             from meristem.sagas.engine import SagaEngine  # noqa: PLC0415 - a service without sagas does not pay for it
             from meristem.sagas.policy import IN_DEVELOPMENT, SagaPolicy  # noqa: PLC0415

@@ -6,14 +6,17 @@ from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from meristem.baggage import spanned
 from meristem.context import CURRENT, EMPTY
+from meristem.events.facts import Handled
+from meristem.redaction import redact
 from meristem.runtime.event_tap import EventTap
 from meristem.runtime.reporting import FactReports
 from meristem.sagas.facts import StepEnded
 from meristem.telemetry.exporting import exporter
 from meristem.telemetry.http_requests import HttpRequests, log_request
 from meristem.telemetry.metrics import Measure, Registry
-from meristem.telemetry.observing import Observed, observing_middleware
+from meristem.telemetry.observing import USER, Observed, observing_middleware
 from meristem.telemetry.tracer import Recent, Tracer
 
 if TYPE_CHECKING:
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
     from meristem.contracts.call import Middleware
     from meristem.contracts.operation import Operation
+    from meristem.events.facts import Fact as EventFact
+    from meristem.events.facts import Observer as OnEventFact
     from meristem.sagas.facts import Fact as SagaFact
     from meristem.sagas.facts import Observer as OnSagaFact
     from meristem.storage.replication import ReadReplicas
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
 PROBED: Final = ("/health", 200)
 STATEMENTS: Final = "meristem_statements_total"
 STATEMENT_SECONDS: Final = "meristem_statement_seconds_total"
+_HANDLING: Final[dict[str, Value]] = {"messaging.system": "meristem", "messaging.operation.type": "process"}
 
 
 class ProcessTelemetry:
@@ -152,6 +158,24 @@ class ProcessTelemetry:
             for service, replicas in self._replicas.items()
             for server, problem in replicas.states().items()
         }
+
+    def on_handled(self, service: str) -> OnEventFact:
+        """Takes what the inbox of a service tells; each attempt at an event is a span, with what it did below it."""
+
+        def on_fact(fact: EventFact) -> None:
+            self.on_fact(fact)
+            context = CURRENT.get()
+            trace = context.trace
+            if not isinstance(fact, Handled) or trace is None or not trace.sampled:
+                return
+            attributes = _HANDLING | {"messaging.destination.name": fact.type} | spanned(context.baggage)
+            if context.user is not None:
+                attributes[USER] = context.user.subject
+            error = None if fact.error is None else redact(fact.error)
+            name = f"process {fact.type}"
+            self.tracer.finish(name, "consumer", service, trace.ids(), fact.parent_id, fact.seconds, attributes, error)
+
+        return on_fact
 
     def on_saga_fact(self, service: str) -> OnSagaFact:
         """Takes the facts of the sagas of a service; their steps are spans besides."""
