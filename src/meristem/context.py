@@ -162,9 +162,10 @@ class Identity(msgspec.Struct, frozen=True):
     def asker(self) -> str:
         """Who asks, and for which tenant: what idempotency keys are told apart by, since they count for one of these.
 
-        Without a tenant it is the subject, as it was before there were tenants.
+        Without a tenant it is the subject, as it was before there were tenants. With one it begins as no subject does,
+        so that nobody who may choose a name is taken for another user of a tenant.
         """
-        return f"{len(self.subject)}:{self.subject}{self.tenant}" if self.tenant else self.subject
+        return f"\0{len(self.subject)}:{self.subject}{self.tenant}" if self.tenant else self.subject
 
 
 class Place(msgspec.Struct, frozen=True):

@@ -361,8 +361,10 @@ request_headers = { set = { x-edge = "eu-2" } }
         }),
         Asked("/", 200, fields=(
             ("X-Meristem-User", "root"), ("x_meristem_user", "root"), ("X-Meristem_Roles", "boss"),
-            ("x_forwarded_for", "203.0.113.1"), ("forwarded_", "kept"),
+            ("x_forwarded_for", "203.0.113.1"), ("forwarded_", "kept"), ("Meristem-Route", "open"),
+            ("meristem_app", "x"),
         ), seen={
+            "meristem-route": None, "meristem_app": None,
             "x-meristem-user": None, "x_meristem_user": None, "x-meristem_roles": None, "x_forwarded_for": None,
             "forwarded_": "kept",
         }),

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from meristem.context import Identity
 from meristem.errors import CallError, Code
 from meristem.keys import NO_TWINS, KeyChain, Work, asked_by, check_key, owner_of, scoped, twins_of
 
@@ -24,6 +25,13 @@ def test_anything_else_is_refused(key):
     with pytest.raises(CallError, match=r"^\[invalid_argument\] Bank.pay: .* 1 to 255 characters") as caught:
         check_key(PAY, key)
     assert (caught.value.code, caught.value.may_have_happened) == (Code.INVALID_ARGUMENT, False)
+
+
+def test_no_subject_is_taken_for_a_user_of_a_tenant():
+    erin = Identity("erin", tenant="acme")
+    others = [Identity("erin"), Identity("4:erinacme"), Identity("erinacme"), Identity("eri", tenant="nacme")]
+    assert erin.asker not in {each.asker for each in others}
+    assert Identity("erin").asker == "erin", "as it was stored before there were tenants"
 
 
 def test_a_key_differs_by_system_operation_user_and_itself():

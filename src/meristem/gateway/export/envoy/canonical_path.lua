@@ -50,11 +50,12 @@ local function by_segments(served)
   return (served:gsub("[^/]+", function(segment) return (encoded(decoded(segment)):gsub("/", "%%2F")) end))
 end
 
+local RESERVED = {forwarded = true, ["meristem-app"] = true, ["meristem-origin"] = true, ["meristem-route"] = true}
+
 local function is_reserved(name)
   if name == "x-meristem-chunks" then return false end  -- told by Envoy itself
   local spelling = name:gsub("_", "-")
-  if spelling:find("^x%-meristem%-") or spelling:find("^x%-envoy%-") or spelling == "meristem-app" or spelling == "meristem-origin" then return true end
-  if spelling == "forwarded" then return true end
+  if RESERVED[spelling] or spelling:find("^x%-meristem%-") or spelling:find("^x%-envoy%-") then return true end
   if name == "x-forwarded-for" or name == "x-forwarded-proto" then return false end
   if BELIEVES_PEER and name == "x-forwarded-host" then return false end
   return spelling:find("^x%-forwarded%-") ~= nil or spelling == "x-real-ip"

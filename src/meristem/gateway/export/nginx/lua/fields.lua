@@ -8,7 +8,10 @@ local F, M, X = byte("fmx", 1, 3)
 local _M = {}
 -- What tells the part behind where a request came from, or who sent it: from outside none of it comes through. The
 -- configuration sets those that nginx vouches for.
-local OF_PROXIES = {["forwarded"] = true, ["x-real-ip"] = true, ["meristem-app"] = true, ["meristem-origin"] = true}
+local OF_PROXIES = {
+    ["forwarded"] = true, ["x-real-ip"] = true,
+    ["meristem-app"] = true, ["meristem-origin"] = true, ["meristem-route"] = true,
+}
 
 local function is_told_here(name)
     return OF_PROXIES[name] or find(name, "^x%-forwarded%-") or find(name, "^x%-meristem%-")
