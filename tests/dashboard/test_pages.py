@@ -427,6 +427,38 @@ def test_settings_are_found_by_where_they_come_from(open_page: Callable[..., Pag
     assert query(page) == {"origin": "default", "service": "payments"}
 
 
+BOXED = """async down => {
+    const { place } = await import("/dashboard/map/layout.js");
+    const { along } = await import("/dashboard/map/shapes.js");
+    const inside = ["web", "bank", "partner", "mailbox"];
+    const callers = ["notifications", "payments", "search"];
+    const nodes = [...inside.map(id => ({ id, kind: "app", process: "edge in Vienna and in Graz" })), ...[...callers, "desk", "door", "street"].map(id => ({ id, kind: "service", process: id }))];
+    const calls = callers.map((source, at) => ({ source, target: inside[at], kind: "call" }));
+    const edges = [...calls, ...callers.map(target => ({ source: "desk", target, kind: "call" })), { source: "street", target: "door", kind: "call" }, { source: "door", target: "desk", kind: "call" }, { source: "web", target: "mailbox", kind: "call" }, { source: "desk", target: "desk", kind: "event" }];
+    const found = place(nodes, edges, { wide: down ? 900 : 100000, high: down ? 100000 : 100, labelled: false });
+    const [box] = found.boxes;
+    const [left, top] = [box.x - box.width / 2, box.y - box.height / 2];
+    const points = found.edges.map(edge => along(edge.points, edge.down));
+    const within = ({ x, y }, [from, to, above, below]) => x > from && x < to && y > above && y < below;
+    const area = ({ x, y, wide, high }) => [x - wide / 2 + 1, x + wide / 2 - 1, y - high / 2 + 1, y + high / 2 - 1];
+    return {
+        down: found.down, text: box.name,
+        crossed: points.flat().filter(point => within(point, [left + box.named, left + box.named + 156, top, top + 18])).length,
+        hidden: points.flatMap((line, at) => [...found.nodes].filter(([id, node]) => line.some(point => within(point, area(node)))).map(([id]) => `${found.lines[at].source} to ${found.lines[at].target} behind ${id}`)),
+    };
+}"""
+
+
+@pytest.mark.parametrize("down", [True, False], ids=["downwards", "to the right"])
+def test_no_line_of_the_map_goes_through_a_box_s_name_or_behind_another_of_its_parts(
+    open_page: Callable[..., Page], site: Site, down: bool
+) -> None:
+    page = open_page(site)
+    go(page, "/map", "Map")
+    found = page.evaluate(BOXED, down)
+    assert found == {"down": down, "text": "edge in Vienna and in Graz", "crossed": 0, "hidden": []}
+
+
 def test_the_map_is_moved_and_scaled_by_keys_and_mouse(open_page: Callable[..., Page], site: Site) -> None:
     page = open_page(site, viewport=DESK)
     go(page, "/map", "Map")

@@ -111,7 +111,7 @@ function toward(places, from, [right, down]) {
 }
 
 function drawBoxes(element, placed) {
-  element.replaceChildren(...placed.boxes.map((box) => h("div", { class: "process-box", style: at(box, box.width, box.height) }, h("span", {}, box.name))));
+  element.replaceChildren(...placed.boxes.map((box) => h("div", { class: "process-box", style: at(box, box.width, box.height) }, h("span", { style: { left: `${box.named}px` } }, box.name))));
 }
 
 const at = ({ x, y }, wide, high) => ({ left: `${x - wide / 2}px`, top: `${y - high / 2}px`, width: `${wide}px`, height: `${high}px` });
@@ -123,7 +123,7 @@ function drawEdges(lines, labels, placed) {
   lines.setAttribute("height", placed.high);
   lines.replaceChildren(
     s("defs", {}, ["", "bad", "warn"].map((kind) => s("marker", { id: `head-${kind}`, class: kind, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, markerUnits: "userSpaceOnUse", orient: "auto" }, s("path", { class: "solid", d: "M0 0 8 4 0 8z" })))),
-    ...placed.edges.map((edge, index) => s("g", { class: "edge", "data-kind": placed.lines[index].kind }, s("path", { d: path(edge.points, placed.down) }))),
+    ...placed.edges.map((edge, index) => s("g", { class: "edge", "data-kind": placed.lines[index].kind }, s("path", { d: path(edge.points, edge.down) }))),
   );
   labels.replaceChildren(...placed.edges.map((edge) => {
     const middle = edge.points[Math.floor(edge.points.length / 2)];
