@@ -432,19 +432,26 @@ BOXED = """async down => {
     const { along } = await import("/dashboard/map/shapes.js");
     const inside = ["web", "bank", "partner", "mailbox"];
     const callers = ["notifications", "payments", "search"];
-    const nodes = [...inside.map(id => ({ id, kind: "app", process: "edge in Vienna and in Graz" })), ...[...callers, "desk", "door", "street"].map(id => ({ id, kind: "service", process: id }))];
-    const calls = callers.map((source, at) => ({ source, target: inside[at], kind: "call" }));
-    const edges = [...calls, ...callers.map(target => ({ source: "desk", target, kind: "call" })), { source: "street", target: "door", kind: "call" }, { source: "door", target: "desk", kind: "call" }, { source: "web", target: "mailbox", kind: "call" }, { source: "desk", target: "desk", kind: "event" }];
+    const call = (source, target) => ({ source, target, kind: "call" });
+    const nodes = [
+        ...inside.map(id => ({ id, kind: "app", process: "edge in Vienna and in Graz" })),
+        ...[...callers, "desk", "door", "street"].map(id => ({ id, kind: "service", process: id })),
+    ];
+    const edges = [
+        ...callers.map((source, at) => call(source, inside[at])), ...callers.map(target => call("desk", target)),
+        call("street", "door"), call("door", "desk"), call("web", "mailbox"), call("desk", "desk"),
+    ];
     const found = place(nodes, edges, { wide: down ? 900 : 100000, high: down ? 100000 : 100, labelled: false });
     const [box] = found.boxes;
     const [left, top] = [box.x - box.width / 2, box.y - box.height / 2];
-    const points = found.edges.map(edge => along(edge.points, edge.down));
+    const drawn = found.edges.map(edge => along(edge.points, edge.down));
     const within = ({ x, y }, [from, to, above, below]) => x > from && x < to && y > above && y < below;
     const area = ({ x, y, wide, high }) => [x - wide / 2 + 1, x + wide / 2 - 1, y - high / 2 + 1, y + high / 2 - 1];
+    const name = [left + box.named, left + box.named + 156, top, top + 18];
+    const behind = line => [...found.nodes].filter(([, node]) => line.some(point => within(point, area(node))));
     return {
-        down: found.down, text: box.name,
-        crossed: points.flat().filter(point => within(point, [left + box.named, left + box.named + 156, top, top + 18])).length,
-        hidden: points.flatMap((line, at) => [...found.nodes].filter(([id, node]) => line.some(point => within(point, area(node)))).map(([id]) => `${found.lines[at].source} to ${found.lines[at].target} behind ${id}`)),
+        down: found.down, text: box.name, crossed: drawn.flat().filter(point => within(point, name)).length,
+        hidden: drawn.flatMap((line, at) => behind(line).map(([id]) => `${found.lines[at].source} behind ${id}`)),
     };
 }"""
 
