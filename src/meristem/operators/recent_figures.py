@@ -34,13 +34,17 @@ class Counts(NamedTuple):
 
 
 class Series:
-    """The counts of one operation in one process of the last minute."""
+    """The counts of one operation in one process of the last minute.
 
-    def __init__(self, began: float) -> None:
+    `first` is what is known of before `now`, from `began` on: what is called for the first time was not called until
+    then, and its minute is no shorter than that of others.
+    """
+
+    def __init__(self, first: Counts, began: float, now: float) -> None:
         self.in_flight = 0
-        self.told = Counts(began)  # up to what the history has it
-        self._kept: deque[Counts] = deque([Counts(began)])
-        self.now = Counts(began)
+        self.now = first._replace(time=now - STEP)
+        self.told = self.now  # up to what the history has it
+        self._kept: deque[Counts] = deque(first._replace(time=each) for each in steps(began, now))
 
     def add(self, counts: Counts, in_flight: int) -> None:
         self.now, self.in_flight = counts, in_flight
@@ -53,10 +57,18 @@ class Series:
         return self.now.since(self._kept[0])
 
 
+def steps(began: float, now: float) -> list[float]:
+    """The times of the minute until a step ago at which counts would have been remembered since `began`."""
+    before = now - STEP
+    many = int((before - max(began, now - SPAN)) / STEP)
+    return [before - STEP * each for each in range(max(many, 0), -1, -1)]
+
+
 class ReplicaCounts(NamedTuple):
-    """What is known of one replica of a process since it began."""
+    """What is known of one replica of a process since it began, which was seen first at `began`."""
 
     life: str
+    began: float
     series: dict[tuple[str, str, str], Series]
     made: dict[tuple[str, str, str], int]
 
@@ -74,17 +86,15 @@ class RecentFigures:
         known = self._replicas.get((process, replica))
         is_first = known is None
         if known is None or known.life != digest.life:
-            known = self._replicas[process, replica] = ReplicaCounts(digest.life, {}, {})
+            known = self._replicas[process, replica] = ReplicaCounts(digest.life, now, {}, {})
         rows = []
         for each in digest.operations:
             key = (each.side, each.service, each.operation)
             counts = Counts(now, each.calls, each.failed, tuple(each.buckets))
             series = known.series.get(key)
             if series is None:
-                series = known.series[key] = Series(now - STEP)
-                if is_first:  # it may have run for days: what it counted until now is not of this minute
-                    series.told = counts
-                    series._kept[0] = counts._replace(time=now - STEP)  # noqa: SLF001 - of this module
+                # One that is first met may have run for days: what it counted until now is not of this minute.
+                series = known.series[key] = Series(counts if is_first else Counts(now), known.began, now)
             series.add(counts, each.in_flight)
             if each.side == "server" and ended is not None:
                 if row := _row(process, replica, each.service, each.operation, series, ended):

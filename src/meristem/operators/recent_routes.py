@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from meristem.operators.history_routes import RouteRow
-from meristem.operators.recent_figures import SPAN, STEP
+from meristem.operators.recent_figures import SPAN, STEP, steps
 from meristem.operators.route_views import RouteFigures
 from meristem.telemetry.http_requests import FAILED
 from meristem.telemetry.metrics import BOUNDS, quantile
@@ -40,11 +40,14 @@ class RouteTotals(NamedTuple):
 
 
 class RouteSeries:
-    """A route in one replica of the edge, of the last minute; `told` is up to where the history has it."""
+    """A route in one replica of the edge, of the last minute; `told` is up to where the history has it.
 
-    def __init__(self, first: RouteTotals) -> None:
-        self.now = self.told = first
-        self._kept: deque[RouteTotals] = deque([first])
+    `first` is what is known of before `now`, from `began` on.
+    """
+
+    def __init__(self, first: RouteTotals, began: float, now: float) -> None:
+        self.now = self.told = first._replace(time=now - STEP)
+        self._kept: deque[RouteTotals] = deque(first._replace(time=each) for each in steps(began, now))
 
     def add(self, taken: RouteTotals) -> None:
         self.now = taken
@@ -58,9 +61,10 @@ class RouteSeries:
 
 
 class EdgeReplica(NamedTuple):
-    """What is known of one replica since it began."""
+    """What is known of one replica since it began, which was seen first at `began`."""
 
     life: str
+    began: float
     series: dict[str, RouteSeries]
 
 
@@ -75,14 +79,14 @@ class RecentRoutes:
         known = self._replicas.get((process, replica))
         is_first = known is None
         if known is None or known.life != digest.life:
-            known = self._replicas[process, replica] = EdgeReplica(digest.life, {})
+            known = self._replicas[process, replica] = EdgeReplica(digest.life, now, {})
         rows = []
         for each in digest.routes:
             taken = _taken(each, now)
             series = known.series.get(each.route)
             if series is None:  # of one that may have run for days, what it counted until now is not of this minute
-                first = taken._replace(time=now - STEP) if is_first else RouteTotals(now - STEP)
-                series = known.series[each.route] = RouteSeries(first)
+                first = taken if is_first else RouteTotals(now)
+                series = known.series[each.route] = RouteSeries(first, known.began, now)
             series.add(taken)
             if ended is not None:
                 counted = taken.since(series.told)

@@ -82,3 +82,14 @@ def test_calls_of_an_app_are_its_own_and_what_nobody_here_made_came_from_outside
 
     assert (found["app:web", "service:stock"].declared, found["app:web", "service:stock"].calls) == (True, 3)
     assert found["outside", "service:stock"].calls == 6
+
+
+def test_what_is_called_for_the_first_time_has_a_minute_as_all_others_have():
+    figures = RecentFigures()
+    often = [counts("server", "stock", 600)]
+    for number in range(21):
+        figures.add("main", 0, digest([counts("server", "stock", 30 * number)]), 100.0 + 5 * number, None)
+    figures.add("main", 0, digest([*often, counts("server", "payments", 6)]), 200.0, None)
+
+    assert (figures.of_service("payments").seconds, figures.of_service("payments").rate) == (60.0, 0.1)
+    assert (figures.of_service("stock").seconds, figures.of_service("stock").rate) == (60.0, 6.0)

@@ -44,6 +44,19 @@ def test_the_last_minute_of_a_route_is_that_of_all_replicas():
     assert recent.of("else") == RouteFigures()
 
 
+def test_a_route_that_is_asked_for_the_first_time_was_asked_for_nothing_before():
+    recent = RecentRoutes()
+    for now in range(0, 100, 5):
+        recent.add("edge", 0, digest("a"), float(now), None)
+    recent.add("edge", 0, digest("a", shop(6)), 100.0, None)
+    found = recent.of("shop")
+    assert (found.seconds, found.admitted) == (60.0, 0.1)
+    for now in range(105, 165, 5):
+        recent.add("edge", 0, digest("a", shop(6)), float(now), None)
+        assert 60.0 <= recent.of("shop").seconds < 65.0
+    assert recent.of("shop").admitted == 0.0
+
+
 def test_a_replica_that_began_anew_begins_at_nothing():
     recent = RecentRoutes()
     recent.add("edge", 0, digest("a", shop(1000)), 0.0, None)
