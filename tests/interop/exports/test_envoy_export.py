@@ -6,7 +6,7 @@ import asyncio
 import ssl
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -305,8 +305,10 @@ async def test_a_body_in_chunks_is_bounded_and_counts_as_large(tmp_path: Path):
 @needs_envoy
 @pytest.mark.parametrize("script", ["prepare", "decide"])
 async def test_a_script_that_fails_lets_nobody_in(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def failing(name: str, known: Mapping[str, str]) -> str:
-        return whole(name, known).replace(f"function {script}(handle)\n", f"function {script}(handle)\n  error('x')\n")
+    def failing(name: str, known: Mapping[str, object], modules: Iterable[str]) -> str:
+        return whole(name, known, modules).replace(
+            f"function {script}(handle)\n", f"function {script}(handle)\n  error('x')\n"
+        )
 
     whole = scripts._script
     monkeypatch.setattr(scripts, "_script", failing)

@@ -194,7 +194,7 @@ class _None:
 
 async def _at_most(asking: Any) -> Any:
     try:
-        return await asyncio.wait_for(asking, 0.3)
+        return await asyncio.wait_for(asking, 2.0)
     except TimeoutError:
         return _None
 

@@ -1,8 +1,15 @@
-"""Where the Lua is that several proxies run."""
+"""The Lua that every proxy with Lua runs, by the names under which it is required."""
 
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-STRICT_JSON: Final = files(__package__) / "strict_json.lua"
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from importlib.resources.abc import Traversable
+
+SHARED: Final[Mapping[str, Traversable]] = {
+    f"meristem.{name}": files(__package__) / f"{name}.lua" for name in ("utf8", "canonical_path", "strict_json")
+}
+"""Each after what it requires itself."""

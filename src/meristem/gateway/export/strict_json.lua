@@ -1,7 +1,7 @@
 -- JSON (RFC 8259) read so that nothing in it has two meanings: no name twice, no numbers that are none, no halves of
 -- characters. What stands in a token is read by this and by nothing more lenient.
 
-local is_utf8 = require("meristem.canonical_path").is_utf8
+local is_utf8 = require("meristem.utf8").is_utf8
 
 local byte, char, find, floor, sub = string.byte, string.char, string.find, math.floor, string.sub
 local DEEPEST = 500

@@ -23,7 +23,7 @@ SEARCH: Final = "x-meristem-query"
 """The path as a policy looks at it, with a slash at its end; as REST reads it; as those do to whom `;` and `\\` are
 letters; how long the query is, and the head; and of what a redirect is made: path, host, and the query with its `?`.
 
-`canonical_path.lua` sets them, and what a client has sent by these names is gone before that.
+`request_head.lua` sets them, and what a client has sent by these names is gone before that.
 """
 CHUNKS: Final = "x-meristem-chunks"
 """How a body comes of which the head does not tell the length."""

@@ -11,11 +11,7 @@ from meristem.gateway.export.envoy.compressors import compressors
 from meristem.gateway.export.envoy.cross_origin import cors_filter
 from meristem.gateway.export.envoy.endpoints import TLS_DOWNSTREAM, address
 from meristem.gateway.export.envoy.header_matchers import CHUNKS, JOINED, TELL_PATH
-from meristem.gateway.export.envoy.native_routes import (
-    BUFFER,
-    BUFFER_TYPE,
-    SCRIPTS,
-)
+from meristem.gateway.export.envoy.native_routes import BUFFER, BUFFER_TYPE, SCRIPTS
 from meristem.gateway.export.envoy.rate_filters import rate_filters
 from meristem.gateway.export.envoy.scripts import path_script, requirement_script
 from meristem.gateway.export.envoy.token_verification import token_filter
@@ -131,7 +127,7 @@ def _chunks() -> Part:
 def _filters(policy: ExportedPolicy, *, believes_peer: bool) -> Iterator[Part]:
     """What looks at a request, in the order of the edge; at answers the last looks first."""
     table = policy.table
-    yield _script("canonical_path", path_script(policy, believes_peer=believes_peer))
+    yield _script("request_head", path_script(policy, believes_peer=believes_peer))
     yield answer_filter(table.headers)  # behind what finds the route, whose rules it knows then
     if table.firewall.rules:
         rules = {"@type": f"{TYPE}.http.rbac.v3.RBAC", **access_control(table.firewall)}

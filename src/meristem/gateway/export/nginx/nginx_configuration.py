@@ -11,7 +11,7 @@ from meristem.errors import ConfigurationError
 from meristem.gateway.export.gaps import ExportTarget
 from meristem.gateway.export.nginx.nginx_gaps import NGINX_GAPS
 from meristem.gateway.export.nginx.nginx_policy import ELSE, UNIX, asked_url, policy_text, routes_of, secret_variables
-from meristem.gateway.export.shared_lua import STRICT_JSON
+from meristem.gateway.export.shared_lua import SHARED
 from meristem.quantities import seconds_of
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def nginx_files(policy: ExportedPolicy) -> dict[str, str]:
         "lua/meristem/policy.lua": policy_text(policy, {name: named[each] for name, each in terms.items()}),
         **{
             f"lua/meristem/{each.name}": each.read_text(encoding="utf-8")
-            for each in sorted([*LUA.iterdir(), STRICT_JSON], key=lambda each: each.name)
+            for each in sorted([*LUA.iterdir(), *SHARED.values()], key=lambda each: each.name)
             if each.name.endswith(".lua")
         },
     }

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from meristem.config.setting_sources import variable
-from meristem.gateway.export.nginx.lua_table import lua_text
+from meristem.gateway.export.lua_table import lua_text
 from meristem.gateway.policy.cors import ANSWERED_HERE
 from meristem.gateway.policy.requesters import IDENTITIES, PERSONAL, kinds_of
 from meristem.gateway.policy.route_table import GatewayRouteTable

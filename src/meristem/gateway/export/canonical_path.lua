@@ -1,8 +1,9 @@
 -- One spelling of each path (RFC 3986, 6.2.2), before anything is decided about it; what could still be read in two
 -- ways is refused.
 
-local find = ngx.re.find
-local gsub, byte, char, upper, concat = string.gsub, string.byte, string.char, string.upper, table.concat
+local is_utf8 = require("meristem.utf8").is_utf8
+
+local find, gsub, char, upper, concat = string.find, string.gsub, string.char, string.upper, table.concat
 
 local _M = {}
 
@@ -37,42 +38,17 @@ local function without_dots(path)
     return "/" .. concat(kept, "/")
 end
 
--- Whether the bytes are UTF-8 (RFC 3629): no long forms, no halves of pairs.
-function _M.is_utf8(text)
-    local at = text:find("[\128-\255]")
-    while at do
-        local first, second = byte(text, at, at + 1)
-        local more, least, most = 0, 0x80, 0xBF
-        if first >= 0xC2 and first <= 0xDF then
-            more = 1
-        elseif first >= 0xE0 and first <= 0xEF then
-            more = 2
-            if first == 0xE0 then least = 0xA0 elseif first == 0xED then most = 0x9F end
-        elseif first >= 0xF0 and first <= 0xF4 then
-            more = 3
-            if first == 0xF0 then least = 0x90 elseif first == 0xF4 then most = 0x8F end
-        else
-            return false
-        end
-        if not second or second < least or second > most then
-            return false
-        end
-        for further = at + 2, at + more do
-            local each = byte(text, further)
-            if not each or each < 0x80 or each > 0xBF then
-                return false
-            end
-        end
-        at = text:find("[\128-\255]", at + more + 1)
-    end
-    return true
-end
-
 _M.unescape = unescape
+
+-- Whether a path can have another spelling. Asked for texts, not for a pattern, which LuaJIT compiles.
+local function has_other_spelling(path)
+    return find(path, "%", 1, true) or find(path, "\\", 1, true) or find(path, ";", 1, true)
+        or find(path, "//", 1, true) or find(path, "/.", 1, true)
+end
 
 -- The path as it is served and as the policy looks at it; or nil and why there is none.
 function _M.of(path)
-    if not find(path, [[[%\\;]|//|/\.]], "jo") then
+    if not has_other_spelling(path) then
         return path, path
     end
     if path:find("%%%X") or path:find("%%%x?$") or path:find("%%%x%X") then
@@ -80,7 +56,7 @@ function _M.of(path)
     end
     local served = without_dots((gsub(path, "%%(%x%x)", normal_escape)))
     local seen = unescape(served)
-    if not _M.is_utf8(seen) then
+    if not is_utf8(seen) then
         return nil, "the escapes of the path are not UTF-8"
     end
     if seen:find("\0", 1, true) then

@@ -1,53 +1,17 @@
 -- Puts each path into the one spelling by which routes and rules are found, and takes off what nobody outside may set:
 -- who the user is, where a request came from, and by what Envoy itself would be told to repeat it or to wait for it.
 
-local is_utf8 = require("meristem.canonical_path").is_utf8
+local canonical_path = require("meristem.canonical_path")
 
-local function decoded(text)
-  return (text:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
-end
+local unescape = canonical_path.unescape
 
 local function encoded(text)
   return (text:gsub("[^!-$&-~]", function(byte) return string.format("%%%02X", byte:byte()) end))
 end
 
-local function without_dots(path)
-  local kept, last = {}, ""
-  for segment in (path:sub(2) .. "/"):gmatch("([^/]*)/") do
-    last = segment
-    if segment == ".." then
-      kept[#kept] = nil
-    elseif segment ~= "" and segment ~= "." then
-      kept[#kept + 1] = segment
-    end
-  end
-  local ends = #kept > 0 and (last == "" or last == "." or last == "..")
-  return "/" .. table.concat(kept, "/") .. (ends and "/" or "")
-end
-
--- The path as it is served and as it is looked at, or why it has none.
-local function canonical(path)
-  if not (path:find("[%%\\;]") or path:find("//", 1, true) or path:find("/.", 1, true)) then return path, path end
-  if path:gsub("%%%x%x", ""):find("%", 1, true) then
-    return nil, "a % in a path begins an escape of two hexadecimal digits, such as %20"
-  end
-  local served = without_dots(path:gsub("%%%x%x", function(escape)
-    local letter = decoded(escape)
-    return letter:find("[%w._~-]") and letter or escape:upper()
-  end))
-  local seen = decoded(served)
-  if not is_utf8(seen) then return nil, "the escapes of the path are not UTF-8" end
-  if seen:find("%z") then return nil, "a path holds no NUL" end
-  seen = seen:gsub("\\", "/"):gsub(";[^/]*", "")
-  if without_dots(seen) ~= seen then
-    return nil, "the path can be read in two ways: write it without escaped slashes, `\\` or `;`"
-  end
-  return served, seen
-end
-
 -- As REST reads it: by segments, in which an escaped slash is a part of a name.
 local function by_segments(served)
-  return (served:gsub("[^/]+", function(segment) return (encoded(decoded(segment)):gsub("/", "%%2F")) end))
+  return (served:gsub("[^/]+", function(segment) return (encoded(unescape(segment)):gsub("/", "%%2F")) end))
 end
 
 local RESERVED = {forwarded = true, ["meristem-app"] = true, ["meristem-origin"] = true, ["meristem-route"] = true}
@@ -116,12 +80,12 @@ local function prepare(handle)
   end
   local path, query = headers:get(":path"):match("^([^?]*)(.*)$")
   if path:sub(1, 1) ~= "/" then return end
-  local served, seen = canonical(path)
+  local served, seen = canonical_path.of(path)
   if served == nil then
     handle:respond({[":status"] = "400"}, seen)
     return
   end
-  local told, literal = encoded(closed(seen)), encoded(closed(decoded(served)))
+  local told, literal = encoded(closed(seen)), encoded(closed(unescape(served)))
   if is_on_two_routes(told, literal) then
     handle:respond({[":status"] = "400"}, "the path is on two routes, by how it is read: write it without `;` and `\\`")
     return
@@ -142,7 +106,7 @@ end
 function envoy_on_request(handle)
   local is_done, why = pcall(prepare, handle)
   if not is_done then
-    handle:logErr("canonical path: " .. tostring(why))
+    handle:logErr("request head: " .. tostring(why))
     handle:respond({[":status"] = "500"}, "the request could not be looked at")
   end
 end
