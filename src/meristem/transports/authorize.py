@@ -70,7 +70,7 @@ def bearer_of(authorization: bytes | None) -> str | None:
     if authorization is None:
         return None
     scheme, _, token = authorization.decode("latin-1").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
+    return token.strip(" \t") if scheme.lower() == "bearer" else None
 
 
 def _not_public(operation: Operation, token: str | None) -> CallError:

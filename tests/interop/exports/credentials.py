@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 import time
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 from joserfc.jwk import ECKey
 
 from meristem.gateway.identity.api_keys import new_key, write_keys
-from tests.suites.issuing import EC, ED, OTHER, RSA, claims, part, signed
+from tests.suites.issuing import AUDIENCE, EC, ED, OTHER, RSA, claims, part, signed
 
+SHORT = rsa.generate_private_key(65537, 1024)
 EC_384 = ECKey.generate_key("P-384", {"kid": "ec-384"})
 SECRET = "a secret of the issuer that nobody else has: 64 characters, or more"
 ODD_HEADERS: tuple[dict[str, Any], ...] = (
@@ -31,9 +35,18 @@ ODD_CLAIMS = (
 KEYS = (RSA, EC, EC_384, ED)
 """What the issuer signs by; `OTHER` is a key of somebody else."""
 
+OF_SMALL_ORDER = "\1" + "\0" * 31
+"""A point of Ed25519 by which anybody's signature holds."""
+
 
 def key_set() -> bytes:
-    return json.dumps({"keys": [each.as_dict(private=False) for each in KEYS]}).encode()
+    """The keys, and two that are good for nothing: one is too short, by the other what is signed is the signature."""
+    short = SHORT.public_key().public_numbers().n.to_bytes(128)
+    weak = [
+        {"kty": "RSA", "kid": "short", "n": _encoded(short), "e": "AQAB"},
+        {"kty": "RSA", "kid": "one", "n": RSA.as_dict()["n"], "e": "AQ"},
+    ]
+    return json.dumps({"keys": [*(each.as_dict(private=False) for each in KEYS), *weak]}).encode()
 
 
 def tokens() -> dict[str, str]:
@@ -45,7 +58,7 @@ def tokens() -> dict[str, str]:
     def rs(text: str | None = None, /, header: dict[str, Any] | None = None, **others: Any) -> str:
         return signed(RSA, "RS256", text or claims(**others), **(header or {}))
 
-    whole = json.dumps(claims())
+    whole, es = json.dumps(claims()), signed(EC, "ES256")
     return {
         "rs256": good,
         "rs512": signed(RSA, "RS512"),
@@ -77,6 +90,15 @@ def tokens() -> dict[str, str]:
         "no_subject": rs(sub=""),
         "of_keys": rs(sub="key:acme"),
         "garbage": "a.b.c",
+        "other_scheme": rs(aud=AUDIENCE.replace("https", "http")),
+        "audience_with_slash": rs(aud=[f"{AUDIENCE}/"]),
+        "b64": rs(header={"b64": True}),
+        "short_key": _by(SHORT, "short"),
+        "key_of_one": _by_one(),
+        "other_bits": f"{good[:-1]}{_next(good[-1])}",
+        "es_longer": f"{es}AA",
+        "many_letters": rs(sub="ü" * 255),
+        "too_many_letters": rs(sub="ü" * 256),
         "es_der": _with_der(signed(EC, "ES256")),
         "ed_as_rs": f"{part({'alg': 'RS256', 'kid': 'ed-1'})}.{body}.{signature}",
         "long": rs(note="x" * 17_000),
@@ -114,11 +136,35 @@ def _hs(
     """A token signed by a secret, whatever secret and token are: libraries refuse a public key for one."""
     signed_part = f"{part({'alg': algorithm, **header})}.{part(text or claims(**others))}"
     made = hmac.digest(secret, signed_part.encode(), f"sha{algorithm[2:]}")
-    return f"{signed_part}.{urlsafe_b64encode(made).rstrip(b'=').decode()}"
+    return f"{signed_part}.{_encoded(made)}"
+
+
+def _by(key: rsa.RSAPrivateKey, kid: str) -> str:
+    """A token signed by a key that libraries refuse."""
+    signed_part = f"{part({'alg': 'RS256', 'kid': kid})}.{part(claims())}"
+    return f"{signed_part}.{_encoded(key.sign(signed_part.encode(), PKCS1v15(), SHA256()))}"
+
+
+def _by_one() -> str:
+    """What a signature by RSA holds (RFC 8017, 9.2): where the exponent is 1, that is the signature."""
+    signed_part = f"{part({'alg': 'RS256', 'kid': 'one'})}.{part(claims())}"
+    of_sha256 = bytes.fromhex("3031300d060960864801650304020105000420")
+    filled = b"\0\1" + b"\xff" * 202 + b"\0" + of_sha256 + hashlib.sha256(signed_part.encode()).digest()
+    return f"{signed_part}.{_encoded(filled)}"
+
+
+def _next(letter: str) -> str:
+    """The letter of base64url whose last bit is another one; in the last of 256 bytes it stands for nothing."""
+    at = urlsafe_b64decode(f"AAA{letter}")[2] ^ 1
+    return urlsafe_b64encode(bytes((0, 0, at)))[3:].decode()
+
+
+def _encoded(value: bytes) -> str:
+    return urlsafe_b64encode(value).rstrip(b"=").decode()
 
 
 def _with_der(token: str) -> str:
     """A signature of ECDSA as others but JWTs have it."""
     signed_part = token.rpartition(".")[0]
     der = EC.private_key.sign(signed_part.encode(), ECDSA(SHA256()))
-    return f"{signed_part}.{urlsafe_b64encode(der).rstrip(b'=').decode()}"
+    return f"{signed_part}.{_encoded(der)}"

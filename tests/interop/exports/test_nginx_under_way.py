@@ -13,16 +13,17 @@ from typing import Any
 import httpx
 import pytest
 import trustme
+from joserfc.jwk import OKPKey
 
 from meristem.asgi import respond
 from meristem.gateway.identity.api_keys import read_keys, write_keys
 from tests.interop.exports.asked_request import Asked, Theme
-from tests.interop.exports.credentials import KEYS, SECRET
+from tests.interop.exports.credentials import KEYS, OF_SMALL_ORDER, SECRET
 from tests.interop.exports.fronts import echo, edge_front, free_port, ground, play
 from tests.interop.exports.nginx_front import missing, nginx_front
 from tests.interop.exports.transcript_of_credentials import ISSUER, SECRETS, TOKENS, bearer
 from tests.interop.exports.transcript_of_credentials import KEYS as OF_KEYS
-from tests.suites.issuing import OTHER, RSA, claims, signed
+from tests.suites.issuing import OTHER, RSA, claims, part, signed
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 PATIENCE = 30
@@ -80,6 +81,17 @@ async def test_an_issuer_that_is_away_keeps_nobody_out_whose_keys_are_known_and_
         assert (await front.ask(Asked("/mine/", 200, fields=other))).status == 200
         fresh = (("authorization", f"Bearer {signed(OTHER, 'RS256', typ='JWT')}"),)
         assert (await front.ask(Asked("/mine/", 200, fields=fresh))).status == 200
+
+
+async def test_a_point_of_small_order_is_no_key_for_anybody_could_sign_by_it(tmp_path: Path):
+    point = OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "kid": "small", "x": part(OF_SMALL_ORDER)})
+    issuer = Documents()
+    issuer.keys = [RSA, point]
+    token = f"{part({'alg': 'EdDSA', 'kid': 'small'})}.{part(claims())}.{part(OF_SMALL_ORDER + chr(0) * 32)}"
+    async with ground(Theme("", MINE + ISSUER, ()), tmp_path, keys=issuer) as known, nginx_front(known) as front:
+        assert (await front.ask(Asked("/mine/", 200, fields=bearer("rs256")))).status == 200
+        forged = (("authorization", f"Bearer {token}"),)
+        assert (await front.ask(Asked("/mine/", 401, fields=forged))).status == 401
 
 
 async def test_keys_are_found_where_the_issuer_says_that_they_are(tmp_path: Path):

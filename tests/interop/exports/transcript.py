@@ -77,6 +77,8 @@ redirect = { to = "/elsewhere", status = 307, keep_path = false }
         Asked("/", 421, host="shop.example.evil"),
         Asked("/", 421, host="evilshop.example"),
         Asked("/", 421, host="127.0.0.1"),
+        Asked("/", 400, fields=(("host", "old.shop.example"),)),
+        Asked("/", 400, host="shop.example,old.shop.example"),
         Asked("/health", 200, host="127.0.0.1"),
         Asked("/a/./b?q=1", 308, host="old.shop.example", answered={"location": "https://www.shop.example/a/b?q=1"}),
         Asked("/news/today?q=1", 302, answered={"location": "/latest"}),

@@ -50,13 +50,21 @@ limits = ["of_user"]
         Asked("/mine/", 200, fields=bearer("rs256"), answered={"cache-control": "private"}),
         *(Asked("/mine/", 200, fields=bearer(each)) for each in ("rs512", "ps256", "es256", "es384", "eddsa")),
         Asked("/mine/", 200, fields=bearer("no_kid")),
+        Asked("/mine/", 200, fields=bearer("many_letters")),
+        Asked(
+            "/mine/",
+            200,
+            fields=(*bearer("rs256"), ("meristem-route", "office"), ("Meristem_Route", "office")),
+            seen={"meristem-route": None, "meristem_route": None},
+        ),
         *(
             Asked("/mine/", 401, fields=bearer(each))
             for each in (
                 "none", "none_capital", "unsigned", "wrong_key", "unknown_kid", "expired", "early", "other_audience",
                 "other_issuer", "no_exp", "exp_text", "twice", "crit", "dpop", "bound", "rs384", "hs_by_public_key",
                 "cut_signature", "changed_claims", "no_subject", "of_keys", "garbage", "es_der", "long", "nan",
-                "ed_as_rs",
+                "ed_as_rs", "other_scheme", "audience_with_slash", "b64", "short_key", "key_of_one", "other_bits",
+                "es_longer", "too_many_letters",
             )
         ),
         Asked("/mine/", 401, fields=(("authorization", "Bearer"),)),

@@ -28,6 +28,11 @@ SEALED: Final = {"alg": "dir", "enc": "A256GCM"}
 ANY_KEY: Final = ""
 """What a token's key is called that names none."""
 
+# The fields of these curves, and where the points are of which eight times one, or four times, is nothing (RFC 8032,
+# section 5): by such a key anybody's signature holds.
+PRIMES: Final = {"Ed25519": 2**255 - 19, "Ed448": 2**448 - 2**224 - 1}
+OF_ORDER_8: Final = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+FEW: Final = {"Ed25519": (0, 1, -1, OF_ORDER_8, -OF_ORDER_8), "Ed448": (0, 1, -1)}
 FAMILIES: Final = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}  # which keys an algorithm takes
 
 
@@ -43,8 +48,8 @@ class PublicKey(msgspec.Struct, frozen=True):
 def public_keys(body: bytes) -> list[PublicKey]:
     """The keys of a set that signatures are checked by; raises ValueError for what is no set of keys.
 
-    Symmetric keys are none, for whoever can read them could sign; nor are keys that are too short, for encryption, or
-    of a kind that is not known.
+    Symmetric keys are none, for whoever can read them could sign; nor are keys that are too short or of a small order,
+    for encryption, or of a kind that is not known.
     """
     found = msgspec.json.decode(body)
     listed = found.get("keys") if isinstance(found, dict) else None
@@ -101,14 +106,29 @@ def _public_key(each: dict[str, Any]) -> PublicKey | None:
         return None
     if isinstance(operations, list) and "verify" not in operations:
         return None
-    if kind == "OKP" and not text_of(each, "crv").startswith("Ed"):
+    if kind == "OKP" and text_of(each, "crv") not in PRIMES:
         return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SecurityWarning)
             key: Any = JWKRegistry.import_key(each)
-        if kind == "RSA" and key.raw_value.key_size < LEAST_RSA:
+        if _is_weak(key, kind, text_of(each, "crv")):
             return None
     except (JoseError, ValueError, TypeError, KeyError):
         return None
     return PublicKey(text_of(each, "kid"), kind, text_of(each, "alg"), key)
+
+
+def _is_weak(key: Any, kind: str, curve: str) -> bool:
+    """Whether others could sign by it: one that is too short, or a point of small order."""
+    if kind == "RSA":
+        return bool(key.raw_value.key_size < LEAST_RSA)
+    return kind == "OKP" and _is_of_small_order(key, curve)
+
+
+def _is_of_small_order(key: Any, curve: str) -> bool:
+    """Whether it is one of `FEW`, however it is written; its last bit is the sign of the point's other half."""
+    encoded: bytes = key.raw_value.public_bytes_raw()
+    number = int.from_bytes(encoded, "little") & ~(0x80 << 8 * (len(encoded) - 1))
+    prime = PRIMES[curve]
+    return number % prime in [each % prime for each in FEW[curve]]

@@ -73,7 +73,7 @@ def read_token(token: str) -> SignedToken:
     if len(parts) != 3 or not token.isascii():
         raise InvalidCredentialError(UNREADABLE)
     header, claims = _object(parts[0]), _object(parts[1])
-    if "crit" in header:
+    if "crit" in header or "b64" in header:  # RFC 7797: without the one the other says nothing
         raise InvalidCredentialError("the token has critical header parameters, of which none is understood")
     if text_of(header, "typ").lower() not in BEARER_TYPES:
         raise InvalidCredentialError("the token is of a type that proves nothing here")

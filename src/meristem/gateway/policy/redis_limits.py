@@ -25,6 +25,7 @@ local ahead, told, open = {}, {}, true
 for i, key in ipairs(KEYS) do
   local due = tonumber(redis.call('GET', key) or '0')
   ahead[i] = math.max(0, due - now)
+  if ahead[i] > tonumber(ARGV[3 * i - 1]) + tonumber(ARGV[3 * i - 2]) + 1 then ahead[i] = 0 end
   told[i] = string.format('%.3f', ahead[i])
   if ahead[i] > tonumber(ARGV[3 * i - 1]) and ARGV[3 * i] == '0' then open = false end
 end
@@ -36,7 +37,11 @@ for i, key in ipairs(KEYS) do
 end
 return told
 """
-"""Of each key: its interval and tolerance in microseconds, and whether it runs dry; gives how far each was ahead."""
+"""Of each key: its interval and tolerance in microseconds, and whether it runs dry; gives how far each was ahead.
+
+Farther than a whole burst and one more no key can get: it was counted by other numbers, before the table was changed,
+or by a clock that has gone back. As a limit in memory then does, it begins anew.
+"""
 
 GIVE_BACK: Final = """
 local due = redis.call('GET', KEYS[1])

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hmac
 import inspect
+import json
 import time
 from typing import Any
 
@@ -111,6 +112,7 @@ FORGED = {
     "a claim twice": lambda: signed(RSA, "RS256", TWICE),
     "a header twice": lambda: part('{"alg":"none","alg":"RS256","kid":"rsa-1"}') + f".{part(claims())}.AAAA",
     "another type": lambda: signed(RSA, "RS256", typ="logout+jwt"),
+    "a header that says how its body is written": lambda: signed(RSA, "RS256", b64=True),
     "huge": lambda: signed(RSA, "RS256", claims(pad="x" * 20_000)),
     "four parts": lambda: signed(RSA, "RS256") + ".x",
     "no token": lambda: "a.b.c",
@@ -204,6 +206,30 @@ def test_keys_that_could_sign_or_are_too_short_are_none():
     weak = '{"keys":[{"kty":"oct","k":"c2VjcmV0"},{"kty":"RSA","use":"enc","n":"AQAB","e":"AQAB"},{"kty":"new"}]}'
     with pytest.raises(ValueError, match="no key"):
         public_keys(weak.encode())
+    by_one = json.dumps({"keys": [{**RSA.as_dict(private=False), "e": "AQ"}]})
+    with pytest.raises(ValueError, match="no key"):
+        public_keys(by_one.encode())
     for wrong in (b"[]", b'{"keys": 1}', b'{"keys": []}'):
         with pytest.raises(ValueError, match="key"):
             public_keys(wrong)
+
+
+P25519, P448 = 2**255 - 19, 2**448 - 2**224 - 1
+ORDER_8 = "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"
+SMALL = {
+    "Ed25519": [
+        *(each.to_bytes(32, "little") for each in (0, 1, P25519 - 1, P25519, P25519 + 1)),
+        bytes.fromhex(ORDER_8),
+        (P25519 - int.from_bytes(bytes.fromhex(ORDER_8), "little")).to_bytes(32, "little"),
+    ],
+    "Ed448": [each.to_bytes(57, "little") for each in (0, 1, P448 - 1, P448, P448 + 1)],
+}
+
+
+@pytest.mark.parametrize("negative", [0, 0x80])
+@pytest.mark.parametrize(("curve", "point"), [(curve, each) for curve, points in SMALL.items() for each in points])
+def test_a_point_of_small_order_is_no_key_for_anybody_could_sign_by_it(curve: str, point: bytes, negative: int):
+    written = point[:-1] + bytes((point[-1] | negative,))
+    jwk = {"kty": "OKP", "crv": curve, "x": base64.urlsafe_b64encode(written).rstrip(b"=").decode()}
+    with pytest.raises(ValueError, match="no key"):
+        public_keys(json.dumps({"keys": [jwk]}).encode())

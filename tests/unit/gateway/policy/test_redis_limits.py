@@ -144,6 +144,24 @@ async def test_what_a_later_limit_refuses_is_given_back_in_redis(server: Server)
     assert ahead[0] == pytest.approx(3600, abs=5)
 
 
+@pytest.mark.usefixtures("patient")
+async def test_who_has_used_up_a_limit_begins_anew_by_its_new_numbers(server: Server):
+    async with replicas(limits(one=RateLimitTable("1/h", burst=9, store=server.url)), 1) as (before,):
+        assert await statuses(before, *[request()] * 12) == [200] * 10 + [429] * 2
+    async with replicas(limits(one=RateLimitTable("1/min", burst=2, store=server.url)), 1) as (after,):
+        assert await statuses(after, *[request()] * 4) == [200] * 3 + [429]
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_clock_of_redis_that_goes_back_shuts_nobody_out(server: Server):
+    async with replicas(limits(one=RateLimitTable("10/s", burst=2, store=server.url)), 1) as (one,):
+        assert await statuses(one, request()) == [200]
+        with Redis(port=server.port) as client:
+            name = "meristem:{shop}:limit:one:192.0.2.1"
+            client.set(name, float(client.get(name) or 0) + 3600e6, px=3600_000)
+        assert await statuses(one, *[request()] * 4) == [200] * 3 + [429]
+
+
 @pytest.mark.parametrize("how", ["killed", "paused"])
 async def test_while_redis_is_away_each_replica_counts_and_says_so_once(
     server: Server, how: str, caplog: pytest.LogCaptureFixture

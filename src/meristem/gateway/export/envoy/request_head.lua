@@ -45,12 +45,12 @@ local function host_name(host)
   return ((host:match("^%[.*%]") or host:match("^[^:]*")):lower():gsub("%.$", ""))
 end
 
--- Whether it is a host with a port or without one (RFC 3986, 3.2.2).
+-- Whether it is a host with a port or without one (RFC 3986, 3.2.2). Two lines come as one with a comma, which no host has.
 local function is_host(text)
   local name, port = text:match("^(%[[%x:.]+%])(.*)$")
   if name == nil then
     name, port = text:match("^([^:]*)(.*)$")
-    if name:gsub("%%%x%x", ""):find("[^%w._~!$&'()*+,;=-]") then return false end
+    if name:gsub("%%%x%x", ""):find("[^%w._~!$&'()*+;=-]") then return false end
   end
   return port == "" or (#port <= 6 and port:find("^:%d*$") ~= nil)
 end

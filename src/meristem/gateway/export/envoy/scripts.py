@@ -39,6 +39,7 @@ def requirement_script(table: GatewayTable) -> str:
     issuers = {
         name: {
             "algorithms": dict.fromkeys(each.algorithms, True),
+            "audiences": dict.fromkeys(each.audiences, True),
             "leeway": seconds_of(each.leeway),
             "prefix": each.subject_prefix,
             "subject": each.claims.subject,

@@ -10,6 +10,8 @@ local BEARER_TYPES = {
 }
 
 local TEXTS = {"jku", "kid", "x5u", "x5t", "x5t#S256", "typ", "cty"}  -- parameters that are text (RFC 7515, 4.1)
+local LEAST_RSA = 256  -- bytes (RFC 7518, section 3.3)
+local SIGNATURES = {ES256 = 64, ES384 = 96, ES512 = 132}
 local SIXTY_FOUR = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 -- What base64url stands for; nil for what is none.
@@ -25,16 +27,38 @@ local function decoded(text)
       number = number - whole * 2 ^ bits
     end
   end
-  return table.concat(bytes)
+  return number == 0 and table.concat(bytes) or nil  -- one spelling of each
 end
 
--- Header and claims of a token, read so that nothing in them has two meanings; nil where they can't be.
+-- Header and claims of a token, read so that nothing in them has two meanings, and its signature; nil where they can't be.
 local function read(token)
-  local first, second = token:match("^([^.]*)%.([^.]*)%.[^.]*$")
+  local first, second, third = token:match("^([^.]*)%.([^.]*)%.([^.]*)$")
   if first == nil then return nil end
-  local header, claims = decoded(first), decoded(second)
-  if header == nil or claims == nil then return nil end
-  return strict_json.object(header), strict_json.object(claims)
+  local header, claims, signature = decoded(first), decoded(second), decoded(third)
+  if header == nil or claims == nil or signature == nil then return nil end
+  header, claims = strict_json.object(header), strict_json.object(claims)
+  return header, claims, signature
+end
+
+-- Whether a signature is as long as its algorithm has it: one of RSA is as long as its key, which Envoy takes of any
+-- length, and one of ECDSA has two numbers of the bytes of its curve.
+local function is_as_long_as_due(signature, algorithm)
+  if algorithm:find("^[RP]S") then return #signature >= LEAST_RSA end
+  return SIGNATURES[algorithm] == nil or #signature == SIGNATURES[algorithm]
+end
+
+-- Whether a token is for this system, to the letter: Envoy takes `https://shop.example/` for `shop.example`.
+local function is_for(issuer, audience)
+  if type(audience) == "string" then return issuer.audiences[audience] end
+  for _, each in ipairs(strict_json.is_array(audience) and audience or {}) do
+    if type(each) == "string" and issuer.audiences[each] then return true end
+  end
+  return false
+end
+
+local function characters(text)
+  local _, number = text:gsub("[^\128-\191]", "")
+  return number
 end
 
 local function refuse(handle, status, why, challenge)
@@ -84,10 +108,12 @@ local function begins(claims, name, now)
 end
 
 -- Why a token proves nothing here; nil for one that holds.
-local function problem(issuer, header, claims, now)
+local function problem(issuer, header, claims, signature, now)
   if not issuer.algorithms[header.alg or ""] then
     return "the token is signed by an algorithm that is not allowed here"
   end
+  if not is_as_long_as_due(signature, header.alg) then return "the signature of the token does not hold" end
+  if not is_for(issuer, claims.aud) then return "the token is for another audience" end
   for _, name in ipairs(TEXTS) do
     if header[name] ~= nil and type(header[name]) ~= "string" then return UNREADABLE end
   end
@@ -105,7 +131,7 @@ local function problem(issuer, header, claims, now)
   if now < math.max(begins(claims, "nbf", now), begins(claims, "iat", now)) - issuer.leeway then return "the token is not valid yet" end
   if claims.cnf ~= nil then return "the token is bound to a key, of which nothing is proved here" end
   local subject = found(claims, issuer.subject)
-  if type(subject) ~= "string" or subject == "" or #subject > LONGEST_TEXT then return "the token names no subject" end
+  if type(subject) ~= "string" or subject == "" or characters(subject) > LONGEST_TEXT then return "the token names no subject" end
   if (issuer.prefix .. subject):sub(1, 4) == "key:" then
     return "the token names a subject as only API keys have one"
   end
@@ -178,9 +204,9 @@ local function decide(handle)
     end
     return unproved(handle, "the token does not hold")
   end
-  local header, claims = read(token)
+  local header, claims, signature = read(token)
   if header == nil or claims == nil then return unproved(handle, UNREADABLE) end
-  local why = problem(issuer, header, claims, handle:timestamp() / 1000)
+  local why = problem(issuer, header, claims, signature, handle:timestamp() / 1000)
   if why ~= nil then return unproved(handle, why) end
   local tenant = found(claims, issuer.tenant)
   tenant = type(tenant) == "string" and tenant ~= "" and "tenant " .. tenant:sub(1, LONGEST_TEXT) or nil

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from meristem.resilience.limits import Limits
     from meristem.transports.metadata import Metadata
 
-HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?")
+# Without the comma of RFC 3986: two lines that somebody in front has joined are two hosts, and no host has one.
+HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?")
 ABSOLUTE: Final = re.compile(rb"https?://([^/?@]+)([/?].*)?", re.IGNORECASE)
 REQUEST_LINE: Final = re.compile(rb"[!-~]+ [!\"$-~]+ HTTP/([0-9]\.[0-9])\r\n")  # with no fragment: `#` is none of it
 USUAL_LINE: Final = re.compile(rb"(GET|HEAD|POST|PUT|PATCH|DELETE) (/[!\"$-~]*) HTTP/1\.1\r\n")

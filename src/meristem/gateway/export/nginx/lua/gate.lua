@@ -17,7 +17,7 @@ local routes = require "meristem.routes"
 
 local find = ngx.re.find
 local PROBE = "/health"  -- who probes asks by address and without TLS
-local HOST = [[\A(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?\z]]
+local HOST = [[\A(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?\z]]
 local TOLD_HOST = [[\A(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?\z]]
 local TWO_ROUTES = "the path is on two routes, by how it is read: write it without `;` and `\\`"
 local FIRST = policy.routes["*"].location  -- the terms of the location that requests come in by

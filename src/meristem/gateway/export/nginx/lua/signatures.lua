@@ -43,6 +43,19 @@ local CURVES = {
     Ed25519 = {"\6\3\43\101\112", 32},
     Ed448 = {"\6\3\43\101\113", 57},
 }
+-- Where the points are of which eight times one, or four times, is nothing, the sign aside: by such a key anybody's
+-- signature holds (RFC 8032, section 5). Those of the second line are numbers of the first, written otherwise.
+local FEW = {
+    [rep("\0", 32)] = true, ["\1" .. rep("\0", 31)] = true, ["\236" .. rep("\255", 30) .. "\127"] = true,
+    ["\237" .. rep("\255", 30) .. "\127"] = true, ["\238" .. rep("\255", 30) .. "\127"] = true,
+    ["\38\232\149\143\194\178\39\176\69\195\244\137\242\239\152\240"
+        .. "\213\223\172\5\211\198\51\57\177\56\2\136\109\83\252\5"] = true,
+    ["\199\23\106\112\61\77\216\79\186\60\11\118\13\16\103\15"
+        .. "\42\32\83\250\44\57\204\198\78\199\253\119\146\172\3\122"] = true,
+    [rep("\0", 57)] = true, ["\1" .. rep("\0", 56)] = true,
+    ["\254" .. rep("\255", 27) .. "\254" .. rep("\255", 27) .. "\0"] = true,
+    [rep("\255", 28) .. "\254" .. rep("\255", 27) .. "\0"] = true, [rep("\0", 28) .. rep("\255", 28) .. "\0"] = true,
+}
 local OID_RSA = "\6\9\42\134\72\134\247\13\1\1\1\5\0"  -- with its NULL
 local OID_EC = "\6\7\42\134\72\206\61\2\1"
 
@@ -64,7 +77,9 @@ function _M.decoded(text)
     if type(text) ~= "string" or text:find("[^%w_-]") then
         return nil
     end
-    return ngx.decode_base64((text:gsub("[-_]", {["-"] = "+", ["_"] = "/"})) .. rep("=", -#text % 4))
+    text = text:gsub("[-_]", {["-"] = "+", ["_"] = "/"})
+    local found = ngx.decode_base64(text .. rep("=", -#text % 4))
+    return found and ngx.encode_base64(found, true) == text and found or nil  -- one spelling of each
 end
 
 local function der(tag, content)
@@ -105,7 +120,8 @@ local function public_info(jwk)
                 top, bits = top * 2, bits - 1
             end
         end
-        if bits < LEAST_RSA then
+        e = e:gsub("^%z+", "")
+        if bits < LEAST_RSA or e == "" or e == "\1" or e:byte(-1) % 2 == 0 then  -- by 1 what is signed would be the signature
             return nil
         end
         algorithm, content = OID_RSA, der(0x30, integer(n) .. integer(e))
@@ -121,7 +137,7 @@ local function public_info(jwk)
             end
             algorithm, content = OID_EC .. curve[1], "\4" .. x .. y
         else
-            if curve[3] then
+            if curve[3] or FEW[sub(x, 1, -2) .. char(x:byte(-1) % 128)] then
                 return nil
             end
             algorithm, content = curve[1], x
