@@ -220,6 +220,12 @@ origins = ["*"]
 [gateway.routes.writes]
 path = "/writes/*"
 methods = ["POST"]
+[gateway.routes.moved]
+path = "/moved/*"
+redirect = "https://new.example"
+[gateway.routes.bounded]
+path = "/bounded/*"
+body_bytes = 10
 [[gateway.firewall.rules]]
 action = "deny"
 paths = ["/closed"]
@@ -256,6 +262,24 @@ paths = ["/closed"]
             ("access-control-request-headers", "x-other"),
         )),
         Asked("/", 200, method="OPTIONS"),
+        # A browser follows what it may read, and no redirect of a preflight.
+        Asked("/moved/x", 308, fields=(("origin", "https://shop.example"),), answered={
+            "location": "https://new.example/moved/x", "access-control-allow-origin": "https://shop.example",
+            "access-control-allow-credentials": "true", "vary": "origin",
+        }),
+        Asked("/moved/x", 308, fields=(("origin", "https://evil.example"),), answered={
+            "access-control-allow-origin": None, "vary": "origin",
+        }),
+        Asked("/moved/x", 204, method="OPTIONS", fields=(
+            ("origin", "https://shop.example"), ("access-control-request-method", "POST"),
+        ), answered={"access-control-allow-methods": "GET, POST", "location": None}),
+        Asked("/moved/x", 403, method="OPTIONS", fields=(
+            ("origin", "https://evil.example"), ("access-control-request-method", "GET"),
+        )),
+        Asked("/moved/x", 308, method="OPTIONS"),
+        Asked("/bounded/x", 413, method="POST", body=b"x" * 11, fields=(("origin", "https://shop.example"),), answered={
+            "access-control-allow-origin": "https://shop.example", "vary": "origin",
+        }),
         Asked("/closed", 403, method="OPTIONS", fields=(
             ("origin", "https://shop.example"), ("access-control-request-method", "GET"),
         )),
@@ -358,6 +382,9 @@ request_headers = { set = { x-edge = "eu-2" } }
             "strict-transport-security": None, "x-powered-by": None, "server": None,
         }),
         Asked("/own/", 200, answered={"x-own": "1", "x-team": None}, seen={"x-edge": "eu-2"}),
+        Asked("/x%2F..%2Fadmin", 400, answered={
+            "x-team": "shop", "x-content-type-options": "nosniff", "x-frame-options": "SAMEORIGIN", "server": None,
+        }),
         Asked("/", 200, fields=(("x-debug", "1"), ("x_edge", "mine"), ("x-edge", "mine"), ("x-kept", "1")), seen={
             "x-edge": "eu-1", "x-debug": None, "x-kept": "1",
         }),

@@ -31,6 +31,8 @@ BODILESS: Final = (204, 205, 206, NOT_MODIFIED)
 GZIP_WINDOW: Final = 31  # the largest window, with gzip's header and trailer (zlib module)
 ADAPTERS: Final = {"br": ("brotli_coder", "BrotliCoder"), "zstd": ("zstd_coder", "ZstdCoder")}
 VARIES: Final = (b"vary", b"accept-encoding")
+UNCHANGED: Final = frozenset((b"content-range", b"content-digest", b"repr-digest", b"content-md5", b"digest"))
+"""Fields that tell of the very bytes of a body: which they are, or their sum (RFC 9530)."""
 
 
 class CompressionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,7 +100,7 @@ class Compression:
         length = int(found) if (found := told.get(b"content-length", b"")).isdigit() else length
         if not COMPRESSIBLE.fullmatch(media) or (length is not None and length < self._least):
             return None
-        if b"content-range" in told or b"no-transform" in told.get(b"cache-control", b"").lower():
+        if not UNCHANGED.isdisjoint(told) or b"no-transform" in told.get(b"cache-control", b"").lower():
             return None
         if told.get(b"content-encoding", b"identity").lower() != b"identity":
             return None

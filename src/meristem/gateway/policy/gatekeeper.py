@@ -101,8 +101,8 @@ class Gatekeeper:
         )
         self._firewall = Firewall(table.firewall, self.refusals, now) if table.firewall.rules else None
         checked = {name: self._checked(name, each) for name, each in table.routes.items()}
-        rest = self._checked(ELSE, GatewayRouteTable())
-        self._routes = RouteChoice(table.routes, checked, rest, PartPaths() if parts is None else parts)
+        self._rest = self._checked(ELSE, GatewayRouteTable())
+        self._routes = RouteChoice(table.routes, checked, self._rest, PartPaths() if parts is None else parts)
 
     @property
     def counts(self) -> Counter[tuple[str, str]]:
@@ -167,9 +167,10 @@ class Gatekeeper:
 
     def _unsound(self, request: Request, why: str) -> Response:
         refusal = refused(400, why)
+        fields = self._rest.answers.completed(request, [*refusal.fields])
         request.route, request.refused = ELSE, f"{UNSOUND_PATH}: {why}"
         self.refusals.refused(Visit(request, ELSE), UNSOUND_PATH, refusal)
-        return refusal
+        return Response(refusal.status, refusal.media, refusal.body, fields)
 
     async def _wait(
         self, visit: Visit, route: CheckedRoute, checks: tuple[Check, ...], pending: Awaitable[Outcome] | None
@@ -223,10 +224,10 @@ class Gatekeeper:
         """What is looked at on a route, from what costs least to what costs most."""
         table = self._table
         yield from self._foremost()
+        if (cors := route.cors or table.cors) is not None:
+            yield CrossOrigin(cors)  # a browser follows no redirect of a preflight, and else one that it may read
         if route.redirection is not None:
             yield Redirect(route.redirection)
-        if (cors := route.cors or table.cors) is not None:
-            yield CrossOrigin(cors)
         if (most := route.body_bytes or table.body_bytes) is not None:
             yield BodyLimit(most)
         yield from self.limits.early(route.limits, route.concurrency)

@@ -247,6 +247,14 @@ def test_proofs_for_an_authority_come_to_the_edge_behind_whatever_else_is_said()
         assert "filters" in found(at, "/.well-known/acme-challenge/x", "shop.example", "POST")
 
 
+def test_pages_of_other_origins_may_follow_a_redirect_of_the_gateway():
+    cors = CorsTable(origins=("https://shop.example",))
+    moved = GatewayRouteTable(path="/old", redirect="https://new.example")
+    (told,) = routes_of(asked(GatewayTable(cors=cors, routes={"old": moved})))
+    rule = found([told], "/old", "shop.example", "GET")
+    assert {each["type"] for each in rule["filters"]} >= {"RequestRedirect", "CORS"}
+
+
 def test_rules_are_called_as_their_routes():
     routes = {"a_": GatewayRouteTable(path="/a/*"), "a-b": GatewayRouteTable(path="/b"), "a_b": GatewayRouteTable("/c")}
     (told,) = routes_of(asked(GatewayTable(routes=routes)))

@@ -70,6 +70,9 @@ async def test_what_was_not_changed_says_by_what_it_varies_as_the_whole_answer_d
         said(content_encoding="br"),
         said(cache_control="public, No-Transform"),
         said(status=206, content_range="bytes 0-9/10"),
+        said(content_digest="sha-256=:eA==:"),
+        said(repr_digest="sha-256=:eA==:"),
+        said(content_md5="eA=="),
     ],
 )
 async def test_what_is_not_worth_it_or_must_not_be_changed_goes_as_it_is(app: Any):

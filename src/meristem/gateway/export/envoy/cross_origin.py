@@ -1,4 +1,4 @@
-"""Pages of other origins: preflights are routes that answer by themselves, the rest is Envoy's own filter."""
+"""Pages of other origins: what answers by itself, as preflights do, says it; the rest is Envoy's own filter."""
 
 from __future__ import annotations
 
@@ -45,24 +45,36 @@ def granted(table: CorsTable) -> list[Part]:
     name = "|".join(map(re.escape, table.headers))
     item = rf"[ \t]*(?:(?:{name})[ \t]*)?" if name else r"[ \t]*"
     headers = pattern(HEADERS, f"(?i){item}(?:,{item})*") | {"treat_missing_header_as_empty": True}
-    origins = [] if "*" in table.origins else [pattern("origin", "|".join(map(_regex, table.origins)))]
+    origins = [] if "*" in table.origins else [reader(table)]
     return [*origins, one_of(METHOD, table.methods), headers]
 
 
 def grant(table: CorsTable) -> list[Part]:
     """What the answer to such a preflight says."""
-    fields = [field("vary", f"origin, {METHOD}, {HEADERS}")]
-    any_origin = field("access-control-allow-origin", "*")
-    if "*" not in table.origins:
-        any_origin["header"]["value"] = "%REQ(origin)%"
-    fields.append(any_origin)
-    if table.credentials:
-        fields.append(field("access-control-allow-credentials", "true"))
+    fields = [field("vary", f"origin, {METHOD}, {HEADERS}"), *_allowed(table)]
     fields.append(field("access-control-allow-methods", ", ".join(sorted(table.methods))))
     if table.headers:
         fields.append(field("access-control-allow-headers", ", ".join(sorted(table.headers))))
     fields.append(field("access-control-max-age", f"{seconds_of(table.max_age):.0f}"))
     return fields
+
+
+def reader(table: CorsTable) -> Part:
+    """Requests of pages that may read the answer."""
+    return present("origin") if "*" in table.origins else pattern("origin", "|".join(map(_regex, table.origins)))
+
+
+def readable(table: CorsTable) -> list[Part]:
+    """What an answer to these says, where Envoy's filter leaves it out: that knows no route that answers by itself."""
+    exposed = [field("access-control-expose-headers", ", ".join(table.expose))] if table.expose else []
+    return [*_allowed(table), *exposed]
+
+
+def _allowed(table: CorsTable) -> list[Part]:
+    origin = field("access-control-allow-origin", "*")
+    if "*" not in table.origins:
+        origin["header"]["value"] = "%REQ(origin)%"
+    return [origin, *([field("access-control-allow-credentials", "true")] if table.credentials else [])]
 
 
 def _origin(origin: str) -> Part:

@@ -168,7 +168,8 @@ GAPS: Final = (
         "`[gateway.compression]`",
         "Envoy compresses by names of types alone, and knows one coding that goes before the others",
         "the usual types of text, JSON, XML, JavaScript, SVG and WebAssembly; of `codings` that a client likes alike "
-        "the first, else the one that it names first",
+        "the first, else the one that it names first; also where the answer tells a sum of its body, which then is "
+        "another's",
         _compression,
     ),
     Gap(

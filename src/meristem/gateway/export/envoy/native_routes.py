@@ -8,7 +8,7 @@ from meristem.gateway.export.envoy.answer_fields import FILTER as ANSWER_RULES
 from meristem.gateway.export.envoy.answer_fields import answer_rules, field, request_rules, without_cors_of_apps
 from meristem.gateway.export.envoy.compressors import not_compressed
 from meristem.gateway.export.envoy.cross_origin import FILTER as CORS
-from meristem.gateway.export.envoy.cross_origin import asking, grant, granted, readers
+from meristem.gateway.export.envoy.cross_origin import asking, grant, granted, readable, reader, readers
 from meristem.gateway.export.envoy.endpoints import EDGE
 from meristem.gateway.export.envoy.header_matchers import Part, above, one_of, text
 from meristem.gateway.export.envoy.moved_routes import redirect
@@ -28,6 +28,7 @@ BUFFER: Final = "envoy.filters.http.buffer"
 BUFFER_TYPE: Final = "type.googleapis.com/envoy.extensions.filters.http.buffer.v3"
 SCRIPTS: Final = "envoy.filters.http.lua"
 REPEATABLE: Final = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))  # RFC 9110, 9.2.1: they change nothing
+VARIES: Final = field("vary", "origin", "APPEND_IF_EXISTS_OR_ADD")
 PAUSE: Final = {"base_interval": "0.025s", "max_interval": "0.25s"}
 
 
@@ -49,17 +50,17 @@ class NativePlace(NamedTuple):
 def native_routes(table: GatewayTable, name: str, route: GatewayRouteTable, place: NativePlace) -> Iterator[Part]:
     """The routes for a route of the policy at one place, in the order in which the edge looks at these things."""
     settings = _settings(table, name, route)
-    if (moved := route.redirection) is not None:
-        yield {"name": name, "match": place.match(), **redirect(moved), **settings.answering}
-        return
     cors = route.cors or table.cors
     if cors is not None:
         yield from _preflights(name, cors, place, settings)
+    if (moved := route.redirection) is not None:
+        yield from _answered(name, place, redirect(moved), cors, settings)
+        return
     most = route.body_bytes or table.body_bytes
     if most is not None:
-        too_long = place.match(above("content-length", most))
-        detail = f"a body may have {most} bytes here"
-        yield {"name": f"{name}: too long", "match": too_long, **_direct(413, detail), **settings.answering}
+        too_long = place._replace(so=(*place.so, above("content-length", most)))
+        refusal = _direct(413, f"a body may have {most} bytes here")
+        yield from _answered(f"{name}: too long", too_long, refusal, cors, settings)
     if most is not None or route.timeout is not None:
         # It has no end to wait for. The time counts until its answer, which Envoy can't tell from all of it.
         upgraded = place.match(_is_websocket(), methods=frozenset(("GET",)))
@@ -102,7 +103,7 @@ def _settings(table: GatewayTable, name: str, route: GatewayRouteTable) -> _Sett
         filters[CORS] = readers(cors)
         serving["response_headers_to_remove"] = without_cors_of_apps()
         if "*" not in cors.origins:
-            serving["response_headers_to_add"] = [field("vary", "origin", "APPEND_IF_EXISTS_OR_ADD")]
+            serving["response_headers_to_add"] = [VARIES]
     if route.require is not None:
         filters[TOKENS] = verified_here()
         told = {"require": route.require, "roles": [*route.roles], "scopes": [*route.scopes]}
@@ -128,6 +129,20 @@ def _preflights(name: str, cors: CorsTable, place: NativePlace, settings: _Setti
     yield {"name": f"{name}: preflight", "match": asked.match(*granted(cors)), **yes, **settings.answering}
     no = _direct(403, "no page of this origin may send this here")
     yield {"name": f"{name}: no preflight", "match": asked.match(), **no, **settings.answering}
+
+
+def _answered(
+    name: str, place: NativePlace, answer: Part, cors: CorsTable | None, settings: _Settings
+) -> Iterator[Part]:
+    """An answer that Envoy gives by itself, which pages of other origins can read as those of the edge."""
+    told = answer.get("response_headers_to_add", [])
+    if cors is not None:
+        if "*" not in cors.origins:
+            told = [*told, VARIES]
+        read = {**answer, "response_headers_to_add": [*told, *readable(cors)]}
+        yield {"name": f"{name}: read", "match": place.match(reader(cors)), **read, **settings.answering}
+    fields = {"response_headers_to_add": told} if told else {}
+    yield {"name": name, "match": place.match(), **answer, **fields, **settings.answering}
 
 
 def _direct(status: int, detail: str = "") -> Part:

@@ -26,7 +26,11 @@ def filters_of(table: GatewayTable, route: GatewayRouteTable, path: PathMatch) -
     """The filters of a route at a path."""
     redirect = redirect_of(route)
     found = [] if redirect is None else [_redirect(redirect, path)]
-    if route.redirection is None and (cors := route.cors or table.cors) is not None and can_hold_cors(cors):
+    if (
+        (route.redirection is None or redirect is not None)
+        and (cors := route.cors or table.cors) is not None
+        and can_hold_cors(cors)
+    ):
         found.append({"type": "CORS", "cors": _cors(cors)})
     setting, removed = answer_fields(table, route, answered_here=redirect is not None)
     told = {

@@ -81,7 +81,7 @@ NGINX_GAPS: Final = (
         "`[gateway.compression]`",
         "nginx compresses by names of types alone, as gzip alone, and does not ask whether a client likes it least",
         "the usual types of text, JSON, XML, JavaScript, SVG and WebAssembly, for who accepts gzip at all, where "
-        "`codings` has it",
+        "`codings` has it, also where the answer tells a sum of its body, which then is another's",
         _compression,
     ),
 )

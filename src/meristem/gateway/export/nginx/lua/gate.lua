@@ -59,9 +59,13 @@ local function host_name(text)
     return name
 end
 
--- Of IPv6 what counts as one is a network of 64 bits, all of which one host may have.
+-- Of IPv6 what counts as one is a network of 64 bits, all of which one host may have. One of IPv4 has one key, whether
+-- a proxy writes it as such or within IPv6.
 local function address_of(bytes, text)
-    return #bytes == 16 and ngx.encode_base64(bytes:sub(1, 8)) .. "/64" or text
+    if #bytes == 16 then
+        return ngx.encode_base64(bytes:sub(1, 8)) .. "/64"
+    end
+    return #bytes == 4 and ("%d.%d.%d.%d"):format(bytes:byte(1, 4)) or text  -- of a Unix socket there is no address
 end
 
 -- What the farthest proxy that is trusted says: each adds a value, or the last one sets the only one.
@@ -81,7 +85,8 @@ local function believed(head)
         list[#list + 1] = each:match("^%s*(.-)%s*$")
     end
     for at = #list, 1, -1 do
-        local address = networks.read(list[at])
+        local text = list[at]  -- with a port, too, as some proxies write it
+        local address = networks.read(text:match("^%[(.*)%]:?%d*$") or text:match("^([^:]*):%d+$") or text)
         if not address then
             break
         end
@@ -174,8 +179,8 @@ local function target_of(visit)
     return visit.query ~= "" and visit.served .. "?" .. visit.query or visit.served
 end
 
--- At which host, with or without TLS, and what has moved elsewhere.
-local function sent_elsewhere(visit, route)
+-- At which host, with or without TLS.
+local function elsewhere(visit)
     if visit.served ~= PROBE then
         if #policy.hosts > 0 and not routes.host_is_known(visit.host, policy.hosts) then
             return refusal.refused(421, visit.host ~= "" and "the host '" .. visit.host .. "' is not served here"
@@ -188,14 +193,14 @@ local function sent_elsewhere(visit, route)
             return refusal.answer(308, {"Location", "https://" .. visit.host .. target_of(visit)})
         end
     end
-    local redirect = route.redirect
-    if redirect then
-        local location = redirect.to .. (redirect.path and visit.served or "")
-        if redirect.query and visit.query ~= "" then
-            location = location .. "?" .. visit.query
-        end
-        return refusal.answer(redirect.status, {"Location", location})
+end
+
+local function moved(visit, redirect)
+    local location = redirect.to .. (redirect.path and visit.served or "")
+    if redirect.query and visit.query ~= "" then
+        location = location .. "?" .. visit.query
     end
+    return refusal.answer(redirect.status, {"Location", location})
 end
 
 -- The answer that a request has here; nil for one that is let in.
@@ -204,8 +209,9 @@ local function decide(visit)
     if not route then
         return outcome
     end
-    outcome = bans and bans.check(visit) or firewall(visit) or sent_elsewhere(visit, route)
+    outcome = bans and bans.check(visit) or firewall(visit) or elsewhere(visit)
     outcome = outcome or route.cors and cross_origin.check(visit, route.cors)
+    outcome = outcome or route.redirect and moved(visit, route.redirect)
     if outcome then
         return outcome
     end
