@@ -71,8 +71,9 @@ class InventedControl:
     def _change(self, kind: str, name: str, count: int = 1) -> ChangeView:
         self.did.append((kind, name, count))
         made = ChangeView(
-            number=len(self.changes) + 1, kind=kind, name=name, state="running", done=0, of=count, began=time.time()
-        )  # type: ignore[arg-type]
+            number=len(self.changes) + 1, kind=kind, name=name, state="running", done=0, of=count, began=time.time(),
+            replicas=count if kind == "scale" else None,
+        )  # fmt: skip  # type: ignore[arg-type]
         self.changes.insert(0, made)
         return made
 

@@ -14,7 +14,8 @@ from meristem.sagas.records import SagaState
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.dashboard.standin import Site
+from tests.dashboard.looks import PHONE
+from tests.dashboard.standin import Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("dashboard in a browser"), pytest.mark.timeout(300)]
 
@@ -47,7 +48,9 @@ def test_a_process_is_scaled_and_restarted_after_a_question(open_page: Callable[
     is_accessible(page)
     dialog.get_by_role("button", name="Do it").click()
     expect(page.locator("#told")).to_have_text(f"{name} gets 5 replicas.")
-    expect(page.get_by_role("region", name="Latest changes")).to_contain_text("under way, 0 of 5")
+    changes = page.get_by_role("region", name="Latest changes")
+    expect(changes).to_contain_text(f"Run 5 replicas of {name}")
+    expect(changes).to_contain_text("under way, 0 of 5")
     is_accessible(page)
     change.click()
     dialog.get_by_label("What to do").select_option("scale")
@@ -92,6 +95,26 @@ def test_what_was_done_is_listed_and_searched(open_page: Callable[..., Page], si
     expect(page.locator("tbody")).to_contain_text("you look on as a viewer")
     page.get_by_role("searchbox").fill("nothing like it")
     expect(page.locator(".empty")).to_contain_text("No action is like that")
+
+
+def test_on_a_phone_what_was_refused_and_what_failed_has_room(open_page: Callable[..., Page], site: Site) -> None:
+    page = open_page(site, viewport=PHONE)
+    page.goto("/actions?outcome=refused")
+    why = page.locator("tbody .why")
+    expect(why).to_contain_text("you look on as a viewer")
+    expect(page.locator(".outcome .problem")).to_be_hidden()
+    assert why.bounding_box()["width"] > PHONE["width"] / 3
+    page.goto("/errors")
+    expect(page.locator("tbody tr").first).to_be_visible()
+    places = "all => all.filter(e => e.scrollWidth > e.clientWidth || !e.clientWidth).map(e => e.textContent)"
+    assert page.locator(".error-place > .service").evaluate_all(places) == []
+
+
+def test_all_of_a_system_is_told_in_the_unit_of_its_charts(open_page: Callable[..., Page], site: Site) -> None:
+    page = open_page(site)
+    page.goto("/processes")
+    expect(page.locator(".figure", has_text="CPU")).to_have_text(re.compile(r"^CPU\d+\s%$"))
+    expect(page.get_by_role("columnheader", name="Uptime")).to_be_visible()
 
 
 def test_a_process_says_what_it_runs_beside_a_long_address(open_page: Callable[..., Page], site: Site) -> None:

@@ -249,6 +249,19 @@ def test_a_saga_that_waits_is_sent_its_signal_or_cancelled_and_undone(open_page:
     undone = "SELECT name, state FROM meristem_saga_step WHERE saga_id = ? AND kind = 'undo'"
     assert booked.rows(undone, ids[1]) == [("Bank.refund", "done")]
     expect(page.locator("li[data-kind=undo]")).to_contain_text("Bank.refund")
+    # It has ended, so it waits for nothing any more.
+    expect(page.locator("li[data-kind=wait]")).to_contain_text("left after")
+    expect(page.locator("li[data-open]")).to_have_count(0)
+
+
+def test_as_many_steps_are_told_as_are_drawn(open_page: Callable[..., Page], site: Site) -> None:
+    page = open_page(site)
+    page.goto("/sagas?state=running")
+    page.locator("tbody .row-link").first.click()
+    expect(page.locator(".wait")).to_contain_text("began")
+    expect(page.locator(".saga-rows > li[data-state=retried]")).to_have_count(1)
+    drawn = page.locator(".saga-rows > li:not([data-kind=undo])").count()
+    expect(page.locator(".figure", has_text="Steps")).to_have_text(f"Steps{drawn}")
 
 
 def test_a_fork_begins_at_the_step_and_is_shown(open_page: Callable[..., Page], booked: Booked) -> None:

@@ -18,8 +18,8 @@ ChangeState: TypeAlias = Literal["running", "done", "failed"]
 class ChangeView(Message):
     """What is or was changed of what runs, counted from 1; `name` is empty where it is all of it.
 
-    `done` of `of` replicas are through. `problem` says why it failed: the rest then runs as it did before. Times are in
-    seconds since 1970.
+    `done` of `of` replicas are through; `replicas` is how many there are to be where their number changes. `problem`
+    says why it failed: the rest then runs as it did before. Times are in seconds since 1970.
     """
 
     number: int
@@ -31,6 +31,7 @@ class ChangeView(Message):
     began: float
     ended: float | None = None
     problem: str = ""
+    replicas: int | None = None
 
 
 class PlacedPart(Message):

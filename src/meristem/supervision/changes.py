@@ -34,6 +34,7 @@ class RunChange(msgspec.Struct):
     work: Callable[[RunChange], Awaitable[None]]
     said: str
     through: str
+    replicas: int | None = None
     number: int = 0
     done: int = 0
     state: ChangeState = "running"
@@ -58,6 +59,7 @@ class RunChange(msgspec.Struct):
             began=self.began,
             ended=self.ended,
             problem=self.problem,
+            replicas=self.replicas,
         )
 
 

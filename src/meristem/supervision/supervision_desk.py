@@ -101,6 +101,7 @@ class SupervisionDesk:
             kind="scale",
             name=process,
             of=abs(replicas - count),
+            replicas=replicas,
             work=lambda change: self._steered.scale(process, replicas, change),
             said=f"process {process} gets {_replicas(replicas)} instead of {count}",
             through=f"process {process} has {_replicas(replicas)}; the placement file stays as it is",

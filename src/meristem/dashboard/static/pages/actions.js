@@ -38,8 +38,10 @@ const told = (each) => [each.outcome, each.problem].filter(Boolean).join(": ");
 function columns() {
   return [
     { name: "time", title: "When", text: (each) => ago(each.time), hint: (each) => clock(each.time) },
-    { name: "operation", title: "Action", kind: "name-column", text: (each) => `${unqualified(each.contract)}.${each.operation}`, hint: (each) => each.contract },
-    { name: "outcome", title: "Outcome", kind: "fill", text: (each) => told(each), hint: (each) => each.problem,
+    { name: "operation", title: "Action", kind: "action", text: (each) => `${unqualified(each.contract)}.${each.operation} ${each.problem}`, hint: (each) => each.contract,
+      // On a phone the problem has the room of the action, below it.
+      cell: (each) => [h("span", { class: "name" }, `${unqualified(each.contract)}.${each.operation}`), each.problem ? h("span", { class: "warn only-phone why" }, each.problem) : ""] },
+    { name: "outcome", title: "Outcome", kind: "fill outcome", text: (each) => told(each), hint: (each) => each.problem,
       cell: (each) => [h("span", { class: ["partial", "failed", "refused"].includes(each.outcome) ? "badge bad" : "badge" }, each.outcome), each.problem ? h("span", { class: "problem" }, ` ${each.problem}`) : ""] },
     { name: "arguments", title: "With", kind: "mono clip", from: "wide", text: (each) => each.arguments || "–", hint: (each) => each.arguments },
     { name: "who", title: "Who", from: "wide", text: who },

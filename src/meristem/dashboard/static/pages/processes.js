@@ -74,7 +74,7 @@ function summary(known) {
   const restarts = sum("restarts");
   return [
     figure("Ready", `${ready} of ${known.length}`, { grave: ready < known.length ? "warn" : "" }),
-    figure("Processors used", sum("cpu").toFixed(2)), figure("Memory", bytes(sum("memory"))),
+    figure("CPU", processors(sum("cpu"))), figure("Memory", bytes(sum("memory"))),
     figure("Restarts", count(restarts), { grave: restarts ? "warn" : "" }),
   ];
 }
@@ -95,7 +95,7 @@ function columns(view, most, begin) {
     { name: "memory", title: "Memory", number: true, kind: "slim", text: (p) => `${bytes(p.memory)} ${most()}`,
       cell: (p) => (p.memory === null ? h("span", { class: "soft" }, "–") : h("span", { class: "bar", style: { "--part": (p.memory / (most() || 1)).toFixed(3) } }, bytes(p.memory))) },
     { name: "restarts", title: "Restarts", number: true, from: "wide", text: (p) => count(p.restarts), grave: (p) => (p.restarts ? "warn" : "") },
-    { name: "since", title: "Since", number: true, from: "wide", text: (p) => duration(Math.max(0, Math.floor(Date.now() / 1000 - p.since))), hint: (p) => clock(p.since) },
+    { name: "since", title: "Uptime", number: true, from: "wide", text: (p) => duration(Math.max(0, Math.floor(Date.now() / 1000 - p.since))), hint: (p) => clock(p.since) },
     { name: "pid", title: "PID", number: true, from: "wider", text: (p) => (p.pid === null ? "–" : String(p.pid)) },
     { name: "address", title: "Address", from: "wider", kind: "mono clip", text: (p) => shortened(p.address) || "–", hint: (p) => p.address },
     { name: "change", title: "", text: (p) => (p.part ? JSON.stringify(p.part) : ""),

@@ -118,7 +118,7 @@ async function retried(services, name, part) {
   for (const of of services) {
     let after = null;
     do {
-      if (part.isStopped) return `Stopped: ${plural(number, "saga")} will go on, the others are parked as before`;
+      if (part.isStopped) return `Stopped: ${plural(number, "saga")} will go on, the others are parked as before.`;
       try {
         const { sagas, next } = await ask("SagaOperations/retrySome", { service: of, name, after });
         number += sagas.length;
@@ -131,7 +131,7 @@ async function retried(services, name, part) {
       part.so(`${plural(number, "saga")} will go on…`);
     } while (after);
   }
-  return `${plural(number, "saga")} will go on${silent.length ? `; ${silent.join(", ")} could not be asked` : ""}`;
+  return `${plural(number, "saga")} will go on${silent.length ? `; ${silent.join(", ")} could not be asked` : ""}.`;
 }
 
 function retryAll(view, services, parked, refresh) {

@@ -51,7 +51,7 @@ export async function restartAll(refresh) {
   if (done) refresh();
 }
 
-const WHAT = { restart: (each) => (each.name ? `Start ${each.name} anew` : "Start everything anew"), scale: (each) => `Another number of replicas of ${each.name}` };
+const WHAT = { restart: (each) => (each.name ? `Start ${each.name} anew` : "Start everything anew"), scale: (each) => `Run ${each.replicas === null ? "another number of replicas" : plural(each.replicas, "replica")} of ${each.name}` };
 const HOW = { running: "under way", done: "done", failed: "failed" };
 
 /** The latest changes, newest first; null where there is none. @param {any[]} changes */

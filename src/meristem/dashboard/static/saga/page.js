@@ -10,7 +10,7 @@ import { titled } from "../parts/router.js";
 import { pick, toggle } from "../parts/controls.js";
 import { actions } from "./actions.js";
 import { details } from "./step.js";
-import { timeline } from "./timeline.js";
+import { rowsOf, timeline } from "./timeline.js";
 import { GOING, linkTo, seconds, stateOf, until } from "./words.js";
 
 /** @param {import("../parts/view.js").View} view */
@@ -78,8 +78,8 @@ function summary(told, of) {
   return [
     figure("Service", service(of)),
     figure("Began", h("time", { title: since(began).textContent }, clock(began, false))),
-    figure(has_ended ? "Took" : "Since", duration(Math.max(0, (has_ended ? changed : Date.now() / 1000) - began))),
-    figure("Steps", `${told.steps.length - undone.length}${undid ? `, ${undid} undone` : ""}`),
+    figure(has_ended ? "Took" : "So far", duration(Math.max(0, (has_ended ? changed : Date.now() / 1000) - began))),
+    figure("Steps", `${rowsOf(told).filter((row) => row.step.kind !== "undo").length}${undid ? `, ${undid} undone` : ""}`),
     figure("Version", String(saga.version)),
     told.trace_id ? figure("Trace", h("a", { class: "mono", href: `/traces/${told.trace_id}` }, told.trace_id.slice(0, 8))) : null,
     told.parent ? figure("Begun by", [linkTo(told.parent.state ? of : null, told.parent.id), h("span", { class: "soft" }, ` step ${told.parent.position}`)]) : null,
@@ -99,7 +99,7 @@ function waitOf(found) {
   const when = seconds(found.until);
   return h("li", { class: "wait card", "data-why": found.why },
     h("p", { class: "wait-what" }, h("strong", {}, found.text[0].toUpperCase() + found.text.slice(1)),
-      h("span", { class: "soft" }, "since ", since(seconds(found.since)))),
+      h("span", { class: "soft" }, "began ", since(seconds(found.since)))),
     when === null ? null : h("p", { class: "wait-until" }, `Until ${clock(when, false)}`, h("span", { class: "soft" }, ` ${until(when)}`)),
     found.error ? h("p", { class: "wait-error" }, found.error) : null,
     h("p", { class: "wait-helps" }, h("span", { class: "soft" }, "What helps: "), withCode(found.helps)));

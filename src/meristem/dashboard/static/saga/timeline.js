@@ -25,7 +25,7 @@ export function timeline({ service, chosen, choose, isToScale }) {
     if (button && !String(getSelection())) choose(button.closest("li").dataset.key);
   });
   const update = (item, row) => {
-    const text = JSON.stringify([row.step, row.from, row.to, row.children, row.isOpen]);
+    const text = JSON.stringify([row.step, row.from, row.to, row.children, row.isOpen, row.isLeft]);
     item.firstElementChild.setAttribute("aria-pressed", String(row.key === chosen()));
     if (item.dataset.told === text) return;
     item.dataset.told = text;
@@ -66,8 +66,8 @@ export function timeline({ service, chosen, choose, isToScale }) {
   };
 }
 
-/** The steps, and those that have no answer yet, in the order in which they began. */
-function rowsOf(told) {
+/** The steps, and those that have no answer yet, in the order in which they began; what it left when it ended is none. @param {any} told */
+export function rowsOf(told) {
   const now = Date.now() / 1000;
   const rests = ["done", "failed", "parked"].includes(told.saga.state);
   const last = rests ? seconds(told.saga.updated) : now;
@@ -78,9 +78,10 @@ function rowsOf(told) {
   }));
   return [...told.steps, ...asked].map((step) => {
     const begins = seconds(step.started);
-    const isOpen = step.ended === null;
+    const isLeft = step.ended === null && ["done", "failed"].includes(told.saga.state);
+    const isOpen = step.ended === null && !isLeft;
     return {
-      step, isOpen, begins, ends: Math.max(begins, isOpen ? last : seconds(step.ended)), key: `${step.position}.${step.kind === "undo" ? "undo" : "do"}`,
+      step, isOpen, isLeft, begins, ends: Math.max(begins, isOpen ? last : seconds(step.ended)), key: `${step.position}.${step.kind === "undo" ? "undo" : "do"}`,
       kind: step.kind in ICONS ? step.kind : "call", isTried: Boolean(step.isTried), from: 0, to: 0,
       children: step.kind === "undo" ? [] : told.children.filter((each) => each.position === step.position),
     };
@@ -110,7 +111,7 @@ function scaleOf(told, rows, isToScale) {
 
 function cellsOf(row) {
   const { step } = row;
-  const took = row.isOpen ? (step.due ? until(seconds(step.due)) : "") : duration(row.ends - row.begins);
+  const took = row.isOpen ? (step.due ? until(seconds(step.due)) : "") : `${row.isLeft ? "left after " : ""}${duration(row.ends - row.begins)}`;
   const failed = step.state === "failed" || step.state === "uncertain" || row.isTried;
   const say = [NAMES[row.kind], nameOf(step), step.state, took, step.error && `failed: ${step.error}`].filter(Boolean).join(", ");
   return [
