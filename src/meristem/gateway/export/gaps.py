@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from meristem.errors import ConfigurationError
+from meristem.gateway.policy.limit_tables import MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from meristem.gateway.export.exported_policy import ExportedPolicy
+    from meristem.gateway.policy.gateway_table import GatewayTable
+    from meristem.gateway.policy.identity_tables import IssuerTable
+    from meristem.gateway.policy.limit_tables import RateLimitTable
     from meristem.gateway.policy.route_table import GatewayRouteTable
 
 
@@ -72,3 +76,60 @@ def on_routes(key: str, asks: Callable[[GatewayRouteTable], bool]) -> Callable[[
                 yield f"[gateway.routes.{name}] {key}"
 
     return asked
+
+
+def in_table(where: str, asks: Callable[[GatewayTable], bool]) -> Callable[[ExportedPolicy], Iterator[str]]:
+    """Finds what is said once for all routes, by its place."""
+
+    def asked(policy: ExportedPolicy) -> Iterator[str]:
+        if asks(policy.table):
+            yield where
+
+    return asked
+
+
+def in_limits(key: str, asks: Callable[[RateLimitTable], bool]) -> Callable[[ExportedPolicy], Iterator[str]]:
+    """Finds a key of rate limits, where it asks for something."""
+
+    def asked(policy: ExportedPolicy) -> Iterator[str]:
+        for name, limit in policy.table.limits.items():
+            if asks(limit):
+                yield f"[gateway.limits.{name}] {key}"
+
+    return asked
+
+
+def of_issuers(key: str, asks: Callable[[IssuerTable], bool]) -> Callable[[ExportedPolicy], Iterator[str]]:
+    """Finds a key of issuers, where it asks for something."""
+
+    def asked(policy: ExportedPolicy) -> Iterator[str]:
+        for name, issuer in policy.table.issuers.items():
+            if asks(issuer):
+                yield f"[gateway.issuers.{name}] {key}"
+
+    return asked
+
+
+def compresses(table: GatewayTable) -> bool:
+    """Whether a policy asks for compressed answers."""
+    return table.compression is not None
+
+
+def signs_in(table: GatewayTable) -> bool:
+    """Whether a policy has browsers sign in."""
+    return table.sign_in is not None
+
+
+def orders_certificate(table: GatewayTable) -> bool:
+    """Whether a policy has a certificate ordered by ACME."""
+    return table.tls is not None and table.tls.acme is not None
+
+
+def has_store(limit: RateLimitTable) -> bool:
+    """Whether a limit is counted together with other processes."""
+    return limit.store != MEMORY
+
+
+def is_discovered(issuer: IssuerTable) -> bool:
+    """Whether an issuer has to be asked where its keys are."""
+    return not issuer.jwks and not issuer.is_symmetric

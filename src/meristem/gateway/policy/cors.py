@@ -28,6 +28,11 @@ ANSWERED_HERE: Final = frozenset(
 """Fields that an app's answer loses where the gateway has them: two words on who may read are none."""
 
 
+def origin_pattern(origin: str) -> str:
+    """A regular expression for an origin of a table, in which `*.` stands for any names of hosts, one or more."""
+    return re.escape(origin).replace(r"\*\.", r"(?:[a-z0-9-]+\.)+")
+
+
 def is_preflight(request: Request) -> bool:
     """Whether a browser asks if it may send a request to another origin."""
     return request.method == "OPTIONS" and ORIGIN in request.head and ASKED_METHOD in request.head
@@ -41,9 +46,7 @@ class CrossOrigin:
     def __init__(self, table: CorsTable) -> None:
         self._any = "*" in table.origins
         self._origins = frozenset(each.encode() for each in table.origins)
-        below = "|".join(
-            re.escape(each).replace(r"\*\.", r"(?:[a-z0-9-]+\.)+") for each in table.origins if "*." in each
-        )
+        below = "|".join(origin_pattern(each) for each in table.origins if "*." in each)
         self._below = re.compile(below.encode()) if below else None
         self._methods = frozenset(each.encode() for each in table.methods)
         self._headers = frozenset(each.encode() for each in table.headers)

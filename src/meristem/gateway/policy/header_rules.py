@@ -25,11 +25,9 @@ class AnswerRules:
         self, everywhere: AnswerHeaderTable, own: HeaderTable, compression: Compression | None, *, cors: bool
     ) -> None:
         self._compression = compression
-        setting = {**everywhere.set, **own.set}
-        for name in own.remove:
-            setting.pop(name, None)
-        removed = {*everywhere.remove, *own.remove, *setting} | (ANSWERED_HERE if cors else set())
-        self._set = tuple((name.encode(), value.encode()) for name, value in setting.items())
+        rules = everywhere.with_own(own)
+        removed = {*rules.remove, *rules.set} | (ANSWERED_HERE if cors else set())
+        self._set = tuple((name.encode(), value.encode()) for name, value in rules.set.items())
         self._gone = frozenset(each.encode() for each in removed)
         self._defaults = tuple(
             tuple(each for each in everywhere.security.fields(https=https) if each[0] not in self._gone)
@@ -64,11 +62,9 @@ class RequestHeaders:
     """What apps find in the requests of a route beside what their clients have sent, or do not find."""
 
     def __init__(self, everywhere: HeaderTable, own: HeaderTable) -> None:
-        setting = {**everywhere.set, **own.set}
-        for name in own.remove:
-            setting.pop(name, None)
-        self._set = tuple((name.encode(), value.encode()) for name, value in setting.items())
-        gone = {*everywhere.remove, *own.remove, *setting}
+        rules = everywhere.with_own(own)
+        self._set = tuple((name.encode(), value.encode()) for name, value in rules.set.items())
+        gone = {*rules.remove, *rules.set}
         # An app that knows fields as variables cannot tell `x_team` from `x-team`.
         self._gone = frozenset(each.replace("_", "-").encode() for each in gone)
 

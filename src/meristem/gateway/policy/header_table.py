@@ -37,6 +37,12 @@ class HeaderTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     set: dict[HeaderName, HeaderValue] = {}
     remove: tuple[HeaderName, ...] = ()
 
+    def with_own(self, own: HeaderTable) -> HeaderTable:
+        """These rules with those of a route, which count more; what is set in the end is not among the removed."""
+        setting = {name: value for name, value in {**self.set, **own.set}.items() if name not in own.remove}
+        removed = dict.fromkeys(name for name in (*self.remove, *own.remove) if name not in setting)
+        return HeaderTable(setting, (*removed,))
+
     def problem(self) -> str | None:
         """What of it no rule may touch; None for a sound one."""
         for name in (*self.set, *self.remove):

@@ -48,13 +48,11 @@ def without_cors_of_apps() -> list[str]:
 
 def request_rules(everywhere: HeaderTable, own: HeaderTable) -> Part:
     """What is set and removed in requests, by the keys of a route."""
-    setting = {**everywhere.set, **own.set}
-    for name in own.remove:
-        setting.pop(name, None)
-    gone = sorted({*everywhere.remove, *own.remove, *setting})
+    rules = everywhere.with_own(own)
+    gone = sorted((*rules.remove, *rules.set))
     return {
         "request_headers_to_remove": [spelling for name in gone for spelling in _spellings(name)],
-        "request_headers_to_add": [field(name, value) for name, value in setting.items()],
+        "request_headers_to_add": [field(name, value) for name, value in rules.set.items()],
     }
 
 

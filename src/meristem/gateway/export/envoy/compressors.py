@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from meristem.gateway.export.compressed_types import COMPRESSED_TYPES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -13,12 +15,6 @@ if TYPE_CHECKING:
 TYPE: Final = "type.googleapis.com/envoy.extensions.filters.http.compressor.v3"
 LIBRARY: Final = "type.googleapis.com/envoy.extensions.compression"
 LEAST: Final = 30  # bytes; Envoy takes no smaller bound
-TYPES: Final = (
-    *("text/html", "text/plain", "text/css", "text/csv", "text/xml", "text/javascript", "text/markdown"),
-    *("application/json", "application/problem+json", "application/ld+json", "application/manifest+json"),
-    *("application/javascript", "application/xml", "application/xhtml+xml", "application/atom+xml"),
-    *("application/rss+xml", "application/wasm", "application/x-ndjson", "image/svg+xml", "font/ttf", "font/otf"),
-)
 
 
 def compressors(table: CompressionTable) -> Iterator[Part]:
@@ -32,7 +28,7 @@ def compressors(table: CompressionTable) -> Iterator[Part]:
         "br": {"@type": f"{LIBRARY}.brotli.compressor.v3.Brotli", "quality": table.level},
         "zstd": {"@type": f"{LIBRARY}.zstd.compressor.v3.Zstd", "compression_level": table.level},
     }
-    common = {"min_content_length": max(LEAST, table.min_bytes), "content_type": [*TYPES]}
+    common = {"min_content_length": max(LEAST, table.min_bytes), "content_type": [*COMPRESSED_TYPES]}
     for coding in table.codings:
         known = {"name": coding, "typed_config": libraries[coding]}
         compressor: Part = {"response_direction_config": {"common_config": common}, "compressor_library": known}

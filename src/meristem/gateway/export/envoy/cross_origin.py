@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from meristem.gateway.export.envoy.answer_fields import field
 from meristem.gateway.export.envoy.header_matchers import one_of, pattern, present, text
+from meristem.gateway.policy.cors import origin_pattern
 from meristem.quantities import seconds_of
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ def grant(table: CorsTable) -> list[Part]:
 
 def reader(table: CorsTable) -> Part:
     """Requests of pages that may read the answer."""
-    return present("origin") if "*" in table.origins else pattern("origin", "|".join(map(_regex, table.origins)))
+    return (
+        present("origin") if "*" in table.origins else pattern("origin", "|".join(map(origin_pattern, table.origins)))
+    )
 
 
 def readable(table: CorsTable) -> list[Part]:
@@ -78,8 +81,4 @@ def _allowed(table: CorsTable) -> list[Part]:
 
 
 def _origin(origin: str) -> Part:
-    return {"safe_regex": {"regex": _regex(origin)}} if "*." in origin else {"exact": origin}
-
-
-def _regex(origin: str) -> str:
-    return re.escape(origin).replace(r"\*\.", r"(?:[a-z0-9-]+\.)+")
+    return {"safe_regex": {"regex": origin_pattern(origin)}} if "*." in origin else {"exact": origin}

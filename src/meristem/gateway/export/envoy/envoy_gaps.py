@@ -4,30 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from meristem.gateway.export.gaps import Gap, on_routes
+from meristem.gateway.export.gaps import (
+    Gap,
+    compresses,
+    has_store,
+    in_limits,
+    in_table,
+    is_discovered,
+    of_issuers,
+    on_routes,
+    orders_certificate,
+    signs_in,
+)
 from meristem.gateway.policy.firewall_table import CUT
-from meristem.gateway.policy.limit_tables import MEMORY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from meristem.gateway.export.exported_policy import ExportedPolicy
     from meristem.gateway.policy.firewall_table import FirewallRule
-    from meristem.gateway.policy.identity_tables import IssuerTable
-    from meristem.gateway.policy.limit_tables import RateLimitTable
     from meristem.gateway.policy.route_table import GatewayRouteTable
 
 TAKEN_OFF: Final = frozenset(("connection", "keep-alive", "proxy-connection", "te", "upgrade"))
 """Fields that are gone, or are written anew, before a filter of Envoy looks at a request."""
-
-
-def _in_limits(key: str, asks: Callable[[RateLimitTable], bool]) -> Callable[[ExportedPolicy], Iterator[str]]:
-    def asked(policy: ExportedPolicy) -> Iterator[str]:
-        for name, limit in policy.table.limits.items():
-            if asks(limit):
-                yield f"[gateway.limits.{name}] {key}"
-
-    return asked
 
 
 def _in_rules(key: str, asks: Callable[[FirewallRule], bool]) -> Callable[[ExportedPolicy], Iterator[str]]:
@@ -38,32 +37,6 @@ def _in_rules(key: str, asks: Callable[[FirewallRule], bool]) -> Callable[[Expor
                 yield f"[gateway.firewall] rules: {name}: {key}"
 
     return asked
-
-
-def _of_issuers(key: str, asks: Callable[[IssuerTable], bool]) -> Callable[[ExportedPolicy], Iterator[str]]:
-    def asked(policy: ExportedPolicy) -> Iterator[str]:
-        for name, issuer in policy.table.issuers.items():
-            if asks(issuer):
-                yield f"[gateway.issuers.{name}] {key}"
-
-    return asked
-
-
-def _bans(policy: ExportedPolicy) -> Iterable[str]:
-    return () if policy.table.firewall.ban is None else ("[gateway.firewall.ban]",)
-
-
-def _compression(policy: ExportedPolicy) -> Iterable[str]:
-    return () if policy.table.compression is None else ("[gateway.compression]",)
-
-
-def _sign_in(policy: ExportedPolicy) -> Iterable[str]:
-    return () if policy.table.sign_in is None else ("[gateway.sign_in]",)
-
-
-def _acme(policy: ExportedPolicy) -> Iterable[str]:
-    tls = policy.table.tls
-    return () if tls is None or tls.acme is None else ("[gateway.tls.acme]",)
 
 
 def _keys(policy: ExportedPolicy) -> Iterator[str]:
@@ -90,19 +63,29 @@ GAPS: Final = (
         "",
         _keys,
     ),
-    Gap("`[gateway.sign_in]`", "Envoy cannot read the sessions that the edge gives to browsers", "", _sign_in),
-    Gap("`[gateway.tls.acme]`", "Envoy orders none; write certificate and key of files", "", _acme),
+    Gap(
+        "`[gateway.sign_in]`",
+        "Envoy cannot read the sessions that the edge gives to browsers",
+        "",
+        in_table("[gateway.sign_in]", signs_in),
+    ),
+    Gap(
+        "`[gateway.tls.acme]`",
+        "Envoy orders none; write certificate and key of files",
+        "",
+        in_table("[gateway.tls.acme]", orders_certificate),
+    ),
     Gap(
         "`jwks` left out",
         "Envoy does not ask an issuer where its keys are; write what its discovery document says as jwks_uri",
         "",
-        _of_issuers("jwks", lambda issuer: not issuer.jwks and not issuer.is_symmetric),
+        of_issuers("jwks", is_discovered),
     ),
     Gap(
         "`Ed25519` among `algorithms`",
         "Envoy knows this algorithm as EdDSA alone",
         "such tokens are refused with 401",
-        _of_issuers("algorithms", lambda issuer: "Ed25519" in issuer.algorithms),
+        of_issuers("algorithms", lambda issuer: "Ed25519" in issuer.algorithms),
     ),
     Gap(
         "rules about `Connection`, `Upgrade` and other fields of one connection, or about `X-Meristem-…`",
@@ -138,13 +121,13 @@ GAPS: Final = (
         "`[gateway.firewall.ban]`",
         "Envoy does not count what an address was refused for",
         "nobody is banned; each request is refused by the rule that it breaks",
-        _bans,
+        in_table("[gateway.firewall.ban]", lambda table: table.firewall.ban is not None),
     ),
     Gap(
         "`delay` of a limit",
         "Envoy refuses what is too much, and lets nothing wait",
         "what is within the burst goes on at once",
-        _in_limits("delay", lambda limit: limit.delay is not False),
+        in_limits("delay", lambda limit: limit.delay is not False),
     ),
     Gap(
         "several `limits` of a route",
@@ -156,7 +139,7 @@ GAPS: Final = (
         "`store` of a limit",
         "Envoy's own limits are those of one process",
         "each process of Envoy counts for itself",
-        _in_limits("store", lambda limit: limit.store != MEMORY),
+        in_limits("store", has_store),
     ),
     Gap(
         "`concurrency` of a route",
@@ -170,7 +153,7 @@ GAPS: Final = (
         "the usual types of text, JSON, XML, JavaScript, SVG and WebAssembly; of `codings` that a client likes alike "
         "the first, else the one that it names first; also where the answer tells a sum of its body, which then is "
         "another's",
-        _compression,
+        in_table("[gateway.compression]", compresses),
     ),
     Gap(
         "`timeout` of a route for an app or a path",

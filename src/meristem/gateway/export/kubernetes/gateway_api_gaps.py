@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from meristem.gateway.export.gaps import Gap, on_routes
+from meristem.gateway.export.gaps import Gap, compresses, in_table, on_routes
 from meristem.gateway.export.kubernetes.host_tables import METHODS, can_be_named, is_by_segments
 from meristem.gateway.export.kubernetes.route_filters import (
     answer_fields,
@@ -25,26 +25,18 @@ if TYPE_CHECKING:
 BEHIND: Final = "it is left to the edge behind"
 
 
-def _of_all(key: str, asks: Callable[[GatewayTable], bool]) -> Callable[[ExportedPolicy], Iterator[str]]:
-    def asked(policy: ExportedPolicy) -> Iterator[str]:
-        if asks(policy.table):
-            yield f"[gateway] {key}"
-
-    return asked
-
-
 def _anywhere(
     key: str, of_all: Callable[[GatewayTable], bool], of_route: Callable[[GatewayRouteTable], bool]
 ) -> Callable[[ExportedPolicy], Iterator[str]]:
     def asked(policy: ExportedPolicy) -> Iterator[str]:
-        yield from _of_all(key, of_all)(policy)
+        yield from in_table(f"[gateway] {key}", of_all)(policy)
         yield from on_routes(key, of_route)(policy)
 
     return asked
 
 
 def _hosts(policy: ExportedPolicy) -> Iterator[str]:
-    yield from _of_all("hosts", lambda table: not all(map(can_be_named, table.hosts)))(policy)
+    yield from in_table("[gateway] hosts", lambda table: not all(map(can_be_named, table.hosts)))(policy)
     yield from on_routes("hosts", lambda route: not all(map(can_be_named, route.hosts)))(policy)
 
 
@@ -87,7 +79,7 @@ GAPS: Final = (
         "`firewall`: rules and bans",
         "a Gateway refuses nobody",
         f"{BEHIND}; redirects and preflights are answered before",
-        _of_all("firewall", lambda table: bool(table.firewall.rules) or table.firewall.ban is not None),
+        in_table("[gateway] firewall", lambda table: bool(table.firewall.rules) or table.firewall.ban is not None),
     ),
     Gap(
         "`body_bytes`",
@@ -99,7 +91,7 @@ GAPS: Final = (
         "`compression`",
         "a Gateway compresses nothing",
         BEHIND,
-        _of_all("compression", lambda table: table.compression is not None),
+        in_table("[gateway] compression", compresses),
     ),
     Gap(
         "`request_headers`",

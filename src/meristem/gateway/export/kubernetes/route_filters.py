@@ -96,10 +96,8 @@ def answer_fields(
     What browsers are told by default the edge behind says, where an app does not; of what is `answered_here` nobody
     else does.
     """
-    setting = {**table.headers.set, **route.headers.set}
-    for name in route.headers.remove:
-        setting.pop(name, None)
-    removed = [*dict.fromkeys(each for each in (*table.headers.remove, *route.headers.remove) if each not in setting)]
+    rules = table.headers.with_own(route.headers)
+    setting, removed = rules.set, [*rules.remove]
     if answered_here:
         told = {name.decode(): value.decode() for name, value in table.headers.security.fields(https=False)}
         setting = {**{name: value for name, value in told.items() if name not in removed}, **setting}

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from meristem.errors import ConfigurationError
+from meristem.gateway.export.compressed_types import COMPRESSED_TYPES
 from meristem.gateway.export.gaps import ExportTarget
 from meristem.gateway.export.nginx.nginx_gaps import NGINX_GAPS
-from meristem.gateway.export.nginx.nginx_policy import ELSE, UNIX, asked_url, policy_text, routes_of, secret_variables
+from meristem.gateway.export.nginx.nginx_policy import UNIX, asked_url, policy_text, routes_of, secret_variables
 from meristem.gateway.export.shared_lua import SHARED
+from meristem.gateway.policy.gatekeeper import ELSE
 from meristem.quantities import seconds_of
 
 if TYPE_CHECKING:
@@ -27,11 +29,7 @@ AT_ONCE: Final = 64  # connections to the edge that a worker keeps
 UNWRITABLE: Final = re.compile(r"[\"'$\\\n\r{}]")
 HOST: Final = re.compile(r"[A-Za-z0-9.:_\[\]-]+")
 UNTIL_SILENT: Final = 3600  # seconds: a stream may be silent for long, and the edge has times of its own
-TYPES: Final = (
-    "text/plain text/css text/csv text/xml text/javascript text/markdown application/json application/javascript "
-    "application/xml application/wasm application/x-ndjson application/ld+json application/problem+json "
-    "application/rss+xml application/atom+xml image/svg+xml font/ttf font/otf"
-)
+HTML: Final = "text/html"  # of which nginx says that it is named twice: it always compresses that
 MAIN: Final = """\
 # An nginx that does nothing else. Start it in this folder:
 #     nginx -p . -c nginx.conf
@@ -229,9 +227,10 @@ def _servers(policy: ExportedPolicy, named: Mapping[_Terms, tuple[str, str]], te
 
 def _location(name: str, terms: _Terms, *, access: str = "", once: bool = False) -> str:
     again = f"proxy_next_upstream error timeout;\n        proxy_next_upstream_tries {terms.tries};"
+    types = " ".join(each for each in COMPRESSED_TYPES if each != HTML)
     gzip = (
         f"        gzip on;\n        gzip_comp_level {terms.level};\n        gzip_min_length {terms.least};\n"
-        f"        gzip_proxied any;\n        gzip_vary on;\n        gzip_types {TYPES};\n"
+        f"        gzip_proxied any;\n        gzip_vary on;\n        gzip_types {types};\n"
     )
     return LOCATION.format(
         name=name,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from ipaddress import ip_network
 from math import ceil
 from pathlib import Path
@@ -13,7 +12,8 @@ import msgspec
 
 from meristem.config.setting_sources import variable
 from meristem.gateway.export.lua_table import lua_text
-from meristem.gateway.policy.cors import ANSWERED_HERE
+from meristem.gateway.policy.cors import ANSWERED_HERE, origin_pattern
+from meristem.gateway.policy.gatekeeper import ELSE
 from meristem.gateway.policy.requesters import IDENTITIES, PERSONAL, kinds_of
 from meristem.gateway.policy.route_table import GatewayRouteTable
 from meristem.quantities import bytes_of, rate_of, seconds_of
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from meristem.gateway.policy.limit_tables import ConcurrencyTable, RateLimitTable
     from meristem.gateway.policy.route_choice import RouteMatch
     from meristem.gateway.policy.route_table import RedirectTable
-
-ELSE: Final = "*"
-"""The route of what no other fits."""
 
 UNIX: Final = "unix"
 DISCOVERY: Final = "/.well-known/openid-configuration"
@@ -147,7 +144,7 @@ def _redirect(table: RedirectTable) -> dict[str, Any]:
 
 
 def _cors(table: CorsTable) -> dict[str, Any]:
-    below = "|".join(re.escape(each).replace(r"\*\.", r"(?:[a-z0-9-]+\.)+") for each in table.origins if "*." in each)
+    below = "|".join(origin_pattern(each) for each in table.origins if "*." in each)
     return {
         "any": "*" in table.origins,
         "origins": dict.fromkeys(table.origins, True),
@@ -165,28 +162,24 @@ def _cors(table: CorsTable) -> dict[str, Any]:
 
 
 def _answers(table: GatewayTable, route: GatewayRouteTable, *, has_cors: bool) -> dict[str, Any]:
-    setting = {**table.headers.set, **route.headers.set}
-    for name in route.headers.remove:
-        setting.pop(name, None)
+    rules = table.headers.with_own(route.headers)
     # Those of other origins last: only a part behind loses them, and what the gateway itself says of them stays.
-    gone = {*table.headers.remove, *route.headers.remove, *setting} | (ANSWERED_HERE if has_cors else set())
+    gone = {*rules.remove, *rules.set} | (ANSWERED_HERE if has_cors else set())
     defaults = {
         kind: {name.decode(): value.decode() for name, value in table.headers.security.fields(https=https)}
         for kind, https in (("http", False), ("https", True))
     }
     return {
-        "set": _in_turn(setting),
+        "set": _in_turn(rules.set),
         "gone": sorted(gone),
         **{kind: _in_turn({name: each[name] for name in each if name not in gone}) for kind, each in defaults.items()},
     }
 
 
 def _requests(table: GatewayTable, route: GatewayRouteTable) -> dict[str, Any]:
-    setting = {**table.request_headers.set, **route.request_headers.set}
-    for name in route.request_headers.remove:
-        setting.pop(name, None)
-    gone = {*table.request_headers.remove, *route.request_headers.remove, *setting}
-    return {"set": _in_turn(setting), "gone": dict.fromkeys(sorted(each.replace("_", "-") for each in gone), True)}
+    rules = table.request_headers.with_own(route.request_headers)
+    gone = sorted(each.replace("_", "-") for each in (*rules.remove, *rules.set))
+    return {"set": _in_turn(rules.set), "gone": dict.fromkeys(gone, True)}
 
 
 def _in_turn(fields: Mapping[str, str]) -> list[str]:
