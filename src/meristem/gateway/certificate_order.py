@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
 try:
@@ -14,6 +15,7 @@ try:
     from josepy.errors import Error as JoseError
     from josepy.jwa import ES256
     from josepy.jwk import JWK, JWKEC
+    from requests.adapters import HTTPAdapter
 except ModuleNotFoundError as error:
     from meristem.errors import ConfigurationError
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 PATIENCE: Final = 20  # seconds for one answer of the authority
 LONGEST: Final = 120.0  # seconds from the order to the certificate
 NEEDED: Final = ("newNonce", "newAccount", "newOrder")  # of a directory (RFC 8555, 7.1.1)
+MOST: Final = 1024 * 1024  # bytes of an answer of the authority: what comes without end must not fill this process
 LIMITED: Final = "rateLimited"
 NO_ACCOUNT: Final = "accountDoesNotExist"
 
@@ -93,6 +96,7 @@ class CertificateOrders:
         key = JWK.json_loads(account.key)
         trusted: Any = self._ca or True
         net = client.ClientNetwork(key, alg=ES256, verify_ssl=trusted, user_agent="meristem", timeout=PATIENCE)
+        net.session.mount("https://", SmallAnswers())
         found = client.ClientV2.get_directory(self._directory, net)
         told = found.to_partial_json()
         if missing := [each for each in NEEDED if each not in told]:
@@ -121,6 +125,21 @@ class CertificateOrders:
             url = known.location
             net.account = messages.RegistrationResource(uri=url, body=messages.Registration())
         return url
+
+
+class SmallAnswers(HTTPAdapter):
+    """Takes answers of `MOST` bytes, as they are: what is compressed may be small on its way alone."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        """The answer, read to its end; raises requests.ConnectionError for a longer one."""
+        request.headers["accept-encoding"] = "identity"
+        answer = super().send(request, *args, **options)
+        body = answer.raw.read(MOST + 1, decode_content=False)
+        if len(body) > MOST:
+            answer.close()
+            raise requests.ConnectionError(f"it answers more than {MOST} bytes")
+        answer.raw = BytesIO(body)
+        return answer
 
 
 def _open(order: messages.OrderResource) -> Iterator[messages.ChallengeBody]:

@@ -6,8 +6,9 @@ import logging
 import random
 import threading
 import time
+from concurrent.futures import Future
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from msgspec.structs import replace
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from meristem.gateway.certificate_folder import CertificateFolder
 
 logger = logging.getLogger(__name__)
+Told = TypeVar("Told")
 LOOKED_AFTER: Final = 5.0  # seconds
 RENEWED_AT: Final = 2 / 3  # of the time that a certificate holds
 SPREAD: Final = 1 / 30  # of that time, so that not all that were issued together are ordered together
@@ -61,6 +63,7 @@ class CertificateRenewal:
         *,
         now: Callable[[], float] = time.time,
         look: float = LOOKED_AFTER,
+        longest: float = LONGEST,
     ) -> None:
         self._folder = folder
         self._directory = directory
@@ -68,6 +71,7 @@ class CertificateRenewal:
         self._orders = orders
         self._now = now
         self._look = look
+        self._longest = longest
         self._is_over = threading.Event()
 
     async def start(self) -> None:
@@ -134,7 +138,7 @@ class CertificateRenewal:
         failing = self._failed(history, OrderFailureError(BROKEN_OFF))
         self._folder.keep_history(replace(history, next_at=failing.next_at, began_at=self._now()))
         try:
-            pem = self._orders().order(self._hosts)
+            pem = self._in_time(lambda: self._orders().order(self._hosts))
             facts = facts_of(pem.decode("latin-1"))
         except OrderFailureError as error:
             failing = self._failed(history, error)
@@ -168,7 +172,7 @@ class CertificateRenewal:
         history = replace(history, ask_at=self._now() + ASKED_AFTER)
         self._folder.keep_history(history)
         try:
-            wanted = self._orders().suggested(self._folder.certificate.read_bytes())
+            wanted = self._in_time(lambda: self._orders().suggested(self._folder.certificate.read_bytes()))
         except OrderFailureError as error:
             logger.info("[gateway.tls.acme]: when to renew could not be asked: %s", error)
             return history
@@ -177,6 +181,28 @@ class CertificateRenewal:
             history = replace(history, renew_at=wanted)
             self._folder.keep_history(history)
         return history
+
+    def _in_time(self, ask: Callable[[], Told]) -> Told:
+        """What an authority says: one that sends a byte now and then must not keep the lock for ever.
+
+        Whoever asks it is left alone then, in a thread that keeps no process from ending.
+        """
+        said: Future[Told] = Future()
+
+        def run() -> None:
+            try:
+                said.set_result(ask())
+            except BaseException as error:  # it is raised where somebody waits
+                said.set_exception(error)
+
+        threading.Thread(target=run, name="certificate authority", daemon=True).start()
+        try:
+            return said.result(self._longest)
+        except TimeoutError:
+            if said.done():
+                raise
+            text = f"{self._directory} has not answered to the end within {self._longest:g} s"
+            raise OrderFailureError(text, is_away=True) from None
 
     def _failed(self, history: OrderHistory, error: OrderFailureError) -> OrderHistory:
         failures = history.failures + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -181,3 +182,28 @@ def test_a_proof_is_found_by_its_token_alone(tmp_path: Path):
         folder.publish("../orders", "x")
     folder.withdraw_all()
     assert folder.proof("to_ken-1") is None
+
+
+def test_an_authority_that_never_comes_to_an_end_is_left_alone_and_asked_again(tmp_path: Path, authority: Authority):
+    class Endless(Authority):
+        over = threading.Event()
+
+        def order(self, hosts: Sequence[str]) -> bytes:
+            self.ordered.append(self.now)
+            self.over.wait(60)
+            return b""
+
+    endless = Endless(authority.now)
+    kept = CertificateFolder(tmp_path)
+    kept.prepare()
+    one = CertificateRenewal(
+        kept, DIRECTORY, ("shop.example",), lambda: endless, now=lambda: authority.now, longest=0.05
+    )
+    try:
+        one.step()
+        assert "has not answered to the end within 0.05 s" in one.history.failure
+        authority.now += HOUR
+        one.step()
+    finally:
+        endless.over.set()
+    assert len(endless.ordered) == 2
