@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from meristem.context import current, using
+from meristem.context import Unseen, current, using
 from meristem.contracts.contract import Contract
 from meristem.contracts.operation import Retry, idempotent
 from meristem.errors import CallError, Code, Fault, NotServedHere, Undeliverable
@@ -116,7 +116,8 @@ def sender(service: str, deliveries: Deliveries, policies: Mapping[str, Delivery
     async def send(envelope: Envelope, *, is_new: bool = False) -> None:  # noqa: ARG001 - a word that no wire carries
         latest = monotonic() + _policy(policies, envelope).timeout + MARGIN
         try:
-            with using(msgspec.structs.replace(current(), deadline=latest)):
+            # The handling is in the event's own trace; the way there would be one more that tells of nothing.
+            with using(msgspec.structs.replace(current(), deadline=latest, trace=Unseen())):
                 await deliveries.deliver(service, msgspec.json.encode(envelope).decode())
         except NotAccepted as refusal:
             raise Undeliverable(refusal.reason) from None

@@ -14,6 +14,7 @@ from meristem.events.outage import FailedElsewhere, describe, is_outage
 from meristem.events.policy import DeliveryPolicy
 from meristem.resilience.timers import Deadlines
 from meristem.runtime.deliveries import MARGIN, Postbox, patient, sender
+from meristem.telemetry.tracer import Tracer
 
 
 class Paid(Event, package="shop.v1"):
@@ -78,6 +79,17 @@ async def test_a_sender_waits_longer_than_the_subscriber_and_the_relay_longer_th
     await sender("billing", Asked(), POLICIES)(PAID)
 
     assert POLICIES[PAID.type].timeout + 0.9 * MARGIN < waits[0] < patient(POLICIES)[PAID.type].timeout
+
+
+async def test_the_way_to_a_subscriber_begins_no_trace_of_its_own():
+    class Observing:
+        async def deliver(self, service, event):
+            found.append(tracer.enter(current().trace, tracer.clock()))
+
+    found, tracer = [], Tracer()
+    await sender("billing", Observing(), POLICIES)(PAID)
+    assert [each.sampled for each in found] == [False]
+    assert tracer.enter(None, tracer.clock()).sampled  # as another call without a trace is
 
 
 async def test_an_outage_in_the_subscribers_process_waits_as_in_one_process():
