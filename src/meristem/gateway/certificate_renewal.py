@@ -28,9 +28,7 @@ Told = TypeVar("Told")
 LOOKED_AFTER: Final = 5.0  # seconds
 RENEWED_AT: Final = 2 / 3  # of the time that a certificate holds
 SPREAD: Final = 1 / 30  # of that time, so that not all that were issued together are ordered together
-ASKED_AFTER: Final = (
-    6 * 3600.0
-)  # seconds until an authority is asked again when it would like a renewal (RFC 9773, 4.3)
+ASKED_AFTER: Final = 6 * 3600.0  # until an authority is asked again when it would renew (RFC 9773, 4.3)
 AWAY: Final = (30.0, 3600.0)  # seconds of the first wait and of the longest, where no authority answers
 REFUSED: Final = (300.0, 12 * 3600.0)  # authorities take five failed proofs of a host in an hour
 LIMITED: Final = (3600.0, 24 * 3600.0)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from meristem.operators.history_tables import FigureRow
 from meristem.operators.operator_contract import Figures, OperationView
+from meristem.operators.recent_series import RecentSeries
 from meristem.telemetry.metrics import quantile
 
 if TYPE_CHECKING:
@@ -14,54 +14,28 @@ if TYPE_CHECKING:
 
     from meristem.operators.inspection import ProcessDigest
 
-SPAN: Final = 60.0  # seconds over which figures are told
-STEP: Final = 5.0  # seconds between two counts that are remembered
-
 
 class Counts(NamedTuple):
-    """Counts at a time; they only grow while a process lives."""
+    """What is counted of an operation: a kind of `Totals`."""
 
     time: float
     calls: int = 0
     failed: int = 0
     buckets: tuple[int, ...] = ()
 
+    def at(self, time: float) -> Counts:
+        return self._replace(time=time)
+
     def since(self, other: Counts) -> Counts:
-        """What was counted since then, over so many seconds as `time`."""
         before = other.buckets or (0,) * len(self.buckets)
         buckets = tuple(now - then for now, then in zip(self.buckets, before, strict=True))
         return Counts(self.time - other.time, self.calls - other.calls, self.failed - other.failed, buckets)
 
 
-class Series:
-    """The counts of one operation in one process of the last minute.
+class OperationSeries(RecentSeries[Counts]):
+    """The counts of one operation in one process, and how many of its calls are `in_flight`."""
 
-    `first` is what is known of before `now`, from `began` on: what is called for the first time was not called until
-    then, and its minute is no shorter than that of others.
-    """
-
-    def __init__(self, first: Counts, began: float, now: float) -> None:
-        self.in_flight = 0
-        self.now = first._replace(time=now - STEP)
-        self.told = self.now  # up to what the history has it
-        self._kept: deque[Counts] = deque(first._replace(time=each) for each in steps(began, now))
-
-    def add(self, counts: Counts, in_flight: int) -> None:
-        self.now, self.in_flight = counts, in_flight
-        if counts.time - self._kept[-1].time >= STEP:
-            self._kept.append(counts)
-        while len(self._kept) > 1 and counts.time - self._kept[1].time >= SPAN:
-            self._kept.popleft()
-
-    def recent(self) -> Counts:
-        return self.now.since(self._kept[0])
-
-
-def steps(began: float, now: float) -> list[float]:
-    """The times of the minute until a step ago at which counts would have been remembered since `began`."""
-    before = now - STEP
-    many = int((before - max(began, now - SPAN)) / STEP)
-    return [before - STEP * each for each in range(max(many, 0), -1, -1)]
+    in_flight = 0
 
 
 class ReplicaCounts(NamedTuple):
@@ -69,7 +43,7 @@ class ReplicaCounts(NamedTuple):
 
     life: str
     began: float
-    series: dict[tuple[str, str, str], Series]
+    series: dict[tuple[str, str, str], OperationSeries]
     made: dict[tuple[str, str, str], int]
 
 
@@ -94,8 +68,9 @@ class RecentFigures:
             series = known.series.get(key)
             if series is None:
                 # One that is first met may have run for days: what it counted until now is not of this minute.
-                series = known.series[key] = Series(counts if is_first else Counts(now), known.began, now)
-            series.add(counts, each.in_flight)
+                series = known.series[key] = OperationSeries(counts if is_first else Counts(now), known.began, now)
+            series.add(counts)
+            series.in_flight = each.in_flight
             if each.side == "server" and ended is not None:
                 if row := _row(process, replica, each.service, each.operation, series, ended):
                     rows.append(row)
@@ -110,7 +85,7 @@ class RecentFigures:
 
     def operations(self) -> list[OperationView]:
         """Every operation that is answered, over all replicas."""
-        answered: dict[tuple[str, str], list[Series]] = {}
+        answered: dict[tuple[str, str], list[OperationSeries]] = {}
         for (side, service, operation), each in self._series():
             if side == "server":
                 answered.setdefault((service, operation), []).append(each)
@@ -158,12 +133,12 @@ class RecentFigures:
                 found[service] = found.get(service, 0) + each.now.calls
         return found
 
-    def _series(self) -> Iterator[tuple[tuple[str, str, str], Series]]:
+    def _series(self) -> Iterator[tuple[tuple[str, str, str], OperationSeries]]:
         for replica in self._replicas.values():
             yield from replica.series.items()
 
 
-def figures(series: Sequence[Series]) -> Figures:
+def figures(series: Sequence[OperationSeries]) -> Figures:
     """Several series as one."""
     found = [each.recent() for each in series]
     in_flight = sum(each.in_flight for each in series)
@@ -187,7 +162,9 @@ def figures_of(found: Sequence[Counts], in_flight: int) -> Figures:
     )
 
 
-def _row(process: str, replica: int, service: str, operation: str, series: Series, ended: float) -> FigureRow | None:
+def _row(
+    process: str, replica: int, service: str, operation: str, series: OperationSeries, ended: float
+) -> FigureRow | None:
     counted = series.now.since(series.told)
     if not counted.calls and not series.in_flight:
         return None

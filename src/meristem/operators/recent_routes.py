@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from meristem.operators.history_routes import RouteRow
-from meristem.operators.recent_figures import SPAN, STEP, steps
+from meristem.operators.recent_series import RecentSeries
 from meristem.operators.route_views import RouteFigures
 from meristem.telemetry.http_requests import FAILED
 from meristem.telemetry.metrics import BOUNDS, quantile
@@ -28,8 +27,10 @@ class RouteTotals(NamedTuple):
     classes: tuple[int, ...] = (0,) * CLASSES
     buckets: tuple[int, ...] = (0,) * (len(BOUNDS) + 1)
 
+    def at(self, time: float) -> RouteTotals:
+        return self._replace(time=time)
+
     def since(self, other: RouteTotals) -> RouteTotals:
-        """What was counted since then, over so many seconds as `time`."""
         return RouteTotals(
             self.time - other.time,
             self.admitted - other.admitted,
@@ -39,33 +40,12 @@ class RouteTotals(NamedTuple):
         )
 
 
-class RouteSeries:
-    """A route in one replica of the edge, of the last minute; `told` is up to where the history has it.
-
-    `first` is what is known of before `now`, from `began` on.
-    """
-
-    def __init__(self, first: RouteTotals, began: float, now: float) -> None:
-        self.now = self.told = first._replace(time=now - STEP)
-        self._kept: deque[RouteTotals] = deque(first._replace(time=each) for each in steps(began, now))
-
-    def add(self, taken: RouteTotals) -> None:
-        self.now = taken
-        if taken.time - self._kept[-1].time >= STEP:
-            self._kept.append(taken)
-        while len(self._kept) > 1 and taken.time - self._kept[1].time >= SPAN:
-            self._kept.popleft()
-
-    def recent(self) -> RouteTotals:
-        return self.now.since(self._kept[0])
-
-
 class EdgeReplica(NamedTuple):
     """What is known of one replica since it began, which was seen first at `began`."""
 
     life: str
     began: float
-    series: dict[str, RouteSeries]
+    series: dict[str, RecentSeries[RouteTotals]]
 
 
 class RecentRoutes:
@@ -86,7 +66,7 @@ class RecentRoutes:
             series = known.series.get(each.route)
             if series is None:  # of one that may have run for days, what it counted until now is not of this minute
                 first = taken if is_first else RouteTotals(now)
-                series = known.series[each.route] = RouteSeries(first, known.began, now)
+                series = known.series[each.route] = RecentSeries(first, known.began, now)
             series.add(taken)
             if ended is not None:
                 counted = taken.since(series.told)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
-FilePath = Annotated[str, Meta(min_length=1, description="the path of a file")]
+FilePath: TypeAlias = Annotated[str, Meta(min_length=1, description="the path of a file")]
 DirectoryUrl: TypeAlias = Annotated[
     str,
     Meta(
@@ -32,7 +32,7 @@ TcpAddress: TypeAlias = Annotated[
         description="a host and a port, such as 0.0.0.0:80 or [::]:80",
     ),
 ]
-MOST_HOSTS = 100  # of one certificate, as authorities allow
+MOST_HOSTS: Final = 100  # of one certificate, as authorities allow
 
 
 class AcmeTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
