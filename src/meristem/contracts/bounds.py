@@ -26,6 +26,7 @@ Amount: TypeAlias = Annotated[float, Meta(ge=0, le=_FINITE, description="0 or mo
 Share: TypeAlias = Annotated[float, Meta(ge=0, le=1, description="0 to 1")]
 Part: TypeAlias = Annotated[float, Meta(gt=0, le=1, description="more than 0, and 1 at most")]
 Count: TypeAlias = Annotated[int, Meta(ge=1, description="at least 1")]
+ByteCount: TypeAlias = Annotated[int, Meta(ge=1, description="a number of bytes, at least 1")]
 Room: TypeAlias = Annotated[int, Meta(ge=0, description="0 or more")]
 Attempts: TypeAlias = Annotated[int, Meta(ge=1, description="at least 1, which is the call itself")]
 
@@ -40,9 +41,10 @@ def wrong(name: str, value: Any, type_: Any) -> str | None:
     reason = _refusal(value, type_)
     if reason is None:
         return None
-    # Of another type it is told what is expected; bounds would be no help.
-    allowed = None if ", got " in reason else _allowed(type_)
-    return f"{name} = {shortened(value)}" + (f": {reason}" if allowed is None else f"; give {allowed}")
+    allowed = _allowed(type_)
+    # What the type is stands in the reason alone; what is wrong with a bound says the description, too.
+    told = f": {reason}" if allowed is None or ", got " in reason else ""
+    return f"{name} = {shortened(value)}{told}" + ("" if allowed is None else f"; give {allowed}")
 
 
 def unfit(struct: msgspec.Struct) -> str | None:
@@ -119,7 +121,7 @@ def _refusal(value: Any, type_: Any) -> str | None:
         msgspec.convert(value, type_)
     except msgspec.ValidationError as error:
         # In msgspec's own words: they name the key that is unknown or missing, which has no value to be shown with.
-        reason = str(error).partition(AT)[0]
+        reason = str(error).partition(AT)[0].replace(" | null`", "`")  # what may be left out can't be written as null
         return reason[:1].lower() + reason[1:]
     return None
 
@@ -164,8 +166,22 @@ def _allowed(type_: Any) -> str | None:
     told = next((meta.description for meta in metas if isinstance(meta, Meta)), None)
     if told is not None:
         return told
+    words = _words(choices)
+    if words is not None:
+        return words
     items = (typing.get_args(each)[0] for each in choices if typing.get_origin(each) is tuple)
     return next((f"for each of them {told}" for each in items if (told := _allowed(each)) is not None), None)
+
+
+def _words(choices: tuple[Any, ...]) -> str | None:
+    """The values of a type that has only these: `403, 404 or 444`; None for another type."""
+    values = next((typing.get_args(each) for each in choices if typing.get_origin(each) is typing.Literal), None)
+    if values is None:
+        return None
+    written = [f'"{each}"' if isinstance(each, str) else str(each) for each in values]
+    told = " or ".join(filter(None, (", ".join(written[:-1]), written[-1])))
+    several = any(typing.get_origin(each) is tuple for each in choices)
+    return f"{told}, or a list of these" if several else told
 
 
 def _choices(type_: Any) -> tuple[Any, ...]:

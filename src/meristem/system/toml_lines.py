@@ -7,7 +7,8 @@ import tomllib
 from typing import Any, Final
 
 LONGEST: Final = 1000  # lines; each is a trial of all before it
-TABLE: Final = re.compile(r"(?:\[([^\]]*)\]: )?(.*)", re.DOTALL)
+TABLE: Final = re.compile(r"(?:\[((?:[^\[\]]|\[\d+\])*)\]: )?(.*)", re.DOTALL)
+NUMBERED: Final = re.compile(r"(.+)\[(\d+)\]")  # a table of several, [[rules]]: the first of them is rules[1]
 KEY: Final = re.compile(r"([\w-]+) = |^([\w-]+): |[`']([\w-]+)[`']")
 
 
@@ -43,5 +44,9 @@ def _begins(lines: list[str], path: list[str]) -> int | None:
 
 def _at(table: Any, path: list[str]) -> Any:
     for name in path:
-        table = table.get(name) if isinstance(table, dict) else None
+        numbered = NUMBERED.fullmatch(name)
+        table = table.get(numbered[1] if numbered else name) if isinstance(table, dict) else None
+        if numbered:
+            place = int(numbered[2]) - 1
+            table = table[place] if isinstance(table, list) and 0 <= place < len(table) else None
     return table

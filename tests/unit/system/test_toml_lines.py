@@ -29,6 +29,12 @@ bank.budget.share = 4
 trusted_proxies = [
     "proxy",
 ]
+
+[[gateway.firewall.rules]]
+action = "allow"
+
+[[gateway.firewall.rules]]
+action = "drop"
 """
 FILE = FILE.replace("{\n    services", "{ services").replace("= 0\n}", "= 0 }")
 
@@ -43,6 +49,8 @@ FILE = FILE.replace("{\n    services", "{ services").replace("= 0\n}", "= 0 }")
         ("[policies.search]: there is no service 'search'", "[policies.search.breaker]"),
         ("[processes.search]: replicas = 0; give at least 1", "search = {"),
         ("[server]: trusted_proxies: 'proxy' is no address", "trusted_proxies"),
+        ("[gateway.firewall.rules[2]]: action = 'drop'; give", 'action = "drop"'),
+        ("[gateway.firewall.rules[2]]: object is missing", '[[gateway.firewall.rules]]\naction = "drop"'),
         ("[server]: object is missing a field", "[server]"),
         ("object contains unknown field `processes`", "[processes]"),
         ("[policies.search.breaker]: open_for = 40.0 is above minimum = 0", "minimum = 0\n\n"),
@@ -54,7 +62,14 @@ def test_the_line_is_where_the_statement_begins(problem, line):
 
 
 @pytest.mark.parametrize(
-    "problem", ["[policies.bnak]: ratio = 2", "search is placed twice", "[server.trusted_proxies]: x = 1", "[]: x = 1"]
+    "problem",
+    [
+        "[policies.bnak]: ratio = 2",
+        "search is placed twice",
+        "[server.trusted_proxies]: x = 1",
+        "[]: x = 1",
+        "[a[1]]: x",
+    ],
 )
 def test_what_is_not_surely_in_the_file_has_no_line(problem):
     assert line_of(FILE, problem) is None

@@ -138,10 +138,10 @@ class FirewallTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def problem(self) -> str | None:
         """What cannot be meant; None for a sound table."""
-        names = self.names()
-        for number, (name, rule) in enumerate(zip(names, self.rules, strict=True), 1):
+        for number, rule in enumerate(self.rules, 1):
             if (problem := rule.problem()) is not None:
-                return f"[gateway.firewall]: rules: rule {number} ({name}): {problem}"
+                return f"[gateway.firewall.rules[{number}]]: {problem}"
+        names = self.names()
         if twice := next((each for each in names if names.count(each) > 1), None):
             return f"[gateway.firewall]: rules: two are called {twice}"
         if strange := strange_network(self.trusted):

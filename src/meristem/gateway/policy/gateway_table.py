@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from meristem.contracts.bounds import Count
+from meristem.contracts.bounds import ByteCount
 from meristem.gateway.policy.compression_rules import CompressionTable
 from meristem.gateway.policy.firewall_table import FirewallTable
 from meristem.gateway.policy.header_table import AnswerHeaderTable, CorsTable, HeaderTable
@@ -43,7 +43,7 @@ class GatewayTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     headers: AnswerHeaderTable = AnswerHeaderTable()
     request_headers: HeaderTable = HeaderTable()
     cors: CorsTable | None = None
-    body_bytes: Count | None = None
+    body_bytes: ByteCount | None = None
     compression: CompressionTable | None = None
     tls: TlsTable | None = None
     concurrency: dict[Name, ConcurrencyTable] = {}

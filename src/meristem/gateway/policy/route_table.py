@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from meristem.contracts.bounds import Count
+from meristem.contracts.bounds import ByteCount
 from meristem.gateway.policy.header_table import CorsTable, HeaderTable
 from meristem.gateway.policy.host_names import HostPattern
 from meristem.gateway.policy.identity_tables import Require, Word
@@ -75,7 +75,7 @@ class GatewayRouteTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     headers: HeaderTable = HeaderTable()
     request_headers: HeaderTable = HeaderTable()
     cors: CorsTable | None = None
-    body_bytes: Count | None = None
+    body_bytes: ByteCount | None = None
     timeout: TimeText | None = None
     compression: bool = True
     retries: Retries = 0

@@ -269,18 +269,18 @@ violations = 5
 @pytest.mark.parametrize(
     ("before", "after", "why"),
     [
-        ('"deny"', '"drop"', "drop"),
-        ("192.0.2.0/24", "192.0.2.1/24", "192.0.2.1/24 has host bits set; write an address"),
+        ('"deny"', '"drop"', "line 3: [gateway.firewall.rules[1]]: action = 'drop'; give"),
+        ("192.0.2.0/24", "192.0.2.1/24", "line 4: [gateway.firewall.rules[1]]: addresses: 192.0.2.1/24 has"),
         ('action = "deny"', 'action = "deny"\nquery_above = "3"', "500 B, 64 KiB"),
         ('action = "deny"', 'action = "deny"\nheaders = [{ name = "x" }]', "say one of present, equals and"),
         ('action = "deny"', 'action = "deny"\nheaders = [{ name = "X", present = true }]', "in small letters"),
         ('action = "deny"', f'action = "deny"\nheaders = [{{ name = "x", matches = "{LONG}" }}]', "200 characters"),
         ('action = "deny"', 'action = "deny"\nmethods = ["get"]', "a method in capitals"),
-        ('action = "deny"', 'action = "deny"\nstatus = 200', "200"),
+        ('action = "deny"', 'action = "deny"\nstatus = 200', "status = 200; give 403, 404 or 444"),
         ("violations = 5", "violations = 0", "at least 1"),
         ("violations = 5", 'lasts = "0s"', "no time above zero"),
         ("violations = 5", "counts = []", "an empty list bans nobody"),
-        ("violations = 5", 'counts = ["late"]', "late"),
+        ("violations = 5", 'counts = ["late"]', 'give for each of them "denied", "unauthenticated" or "limited"'),
     ],
 )  # fmt: skip
 def test_a_table_that_cannot_be_meant_is_refused_by_key(tmp_path: Path, before: str, after: str, why: str):
