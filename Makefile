@@ -14,7 +14,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 run: $(VENV)/.run
 	@echo "Starting the hotel booking site; stop it with Ctrl-C."
-	cd examples/hotels && ../../$(BIN)/meristem run
+	cd examples/hotels && ../../$(BIN)/meristem run --placement placements/single.toml
 
 test: $(VENV)/.dev
 	@echo "Running every test."

@@ -138,9 +138,18 @@ def serving(site: str, folder: Path, third: Parties, home: Path) -> Iterator[tup
             yield found
         return
     shutil.copytree(home, folder / "site")
-    placement = ["--placement", str(PLACEMENT)] if site == SPLIT else []
+    placement = ["--placement", str(ungated(folder))] if site == SPLIT else []
     with meristem(folder / "site", hotel_variables(third, folder), *placement) as found:
         yield found
+
+
+def ungated(folder: Path) -> Path:
+    """The split placement without its gateway: all guests of a benchmark come from one address."""
+    processes, gateway, _ = PLACEMENT.read_text().partition("\n[gateway]\n")
+    assert gateway, f"{PLACEMENT} has no [gateway] that could be left out"
+    placement = folder / PLACEMENT.name
+    placement.write_text(processes)
+    return placement
 
 
 @contextmanager
@@ -191,7 +200,8 @@ def fetch(url: str, seconds: float = 10.0) -> Any:
 def split_memory(folder: Path, home: Path) -> dict[str, float]:
     """The resident memory of each process of the split placement, in MB, by the process's name."""
     shutil.copytree(home, folder / "site")
-    with meristem(folder / "site", hotel_variables(None, folder), "--placement", str(PLACEMENT)) as (server, address):
+    placement = ["--placement", str(ungated(folder))]
+    with meristem(folder / "site", hotel_variables(None, folder), *placement) as (server, address):
         _answers(f"{address}/api/hotels?city=Lisbon&arrival=2099-01-01")
         return {_process_name(pid, server.pid): memory_mb(pid) for pid in descendants(server.pid)}
 
