@@ -20,15 +20,17 @@ from meristem.quantities import seconds_of
 from meristem.telemetry.metrics import quantile
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from meristem.gateway.certificate_view import CertificateView
+    from meristem.gateway.policy.refusals import RefusalView
 
 
 Told = TypeVar("Told")
 NOTHING_RUNS: Final = "no system runs from here; start one with: meristem run"
 NO_CONTRACT: Final = "does not answer its operators; does its placement say [operator] dashboard = false?"
 DRY: Final = " (dry run)"
+MOST_REFUSALS: Final = 20
 NO_GATEWAY: Final = "its placement has no [gateway]"
 name_option = click.option("--name", help="Which system, where several run from here; `meristem ps` shows them.")
 
@@ -73,19 +75,9 @@ def status(target: str | None, *, name: str | None, as_json: bool) -> None:
     if view.certificate is not None:
         click.echo()
         _say_certificate(view.certificate)
-    latest = [
-        [
-            _shown(each.time),
-            each.client,
-            f"{each.method} {each.path}",
-            each.route,
-            each.why + " (dry run)" * each.dry_run,
-        ]
-        for each in view.latest[:20]
-    ]
-    if latest:
+    if latest := _latest(view.latest):
         click.echo()
-        print_table("Refused last", ["when (UTC)", "who", "what", "route", "why"], latest, "")
+        print_table("Refused last", ["when (UTC)", "times", "who", "what", "route", "why"], latest[:MOST_REFUSALS], "")
 
 
 @gateway.command("bans")
@@ -168,11 +160,21 @@ def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.items())
 
 
+def _latest(refusals: Iterable[RefusalView]) -> list[list[str]]:
+    """The latest first; those that are alike but for their time are one, or a client that goes on would be all."""
+    seen: dict[tuple[str, ...], list[float]] = {}
+    for each in refusals:
+        why = each.why + DRY * each.dry_run
+        seen.setdefault((each.client, f"{each.method} {each.path}", each.route, why), []).append(each.time)
+    return [[_shown(max(times)), f"{len(times):,}", *told] for told, times in seen.items()]
+
+
 def _quantiles(durations: list[int]) -> str:
     """In milliseconds, as they are at most until the answers began."""
     if not any(durations):
         return ""
-    return " / ".join(f"{quantile(durations, each) * 1000:.3g}" for each in (0.5, 0.99)) + " ms"
+    found = [quantile(durations, each) * 1000 for each in (0.5, 0.99)]
+    return " / ".join(f"{each:.3g}" if each < 1000 else f"{each:,.0f}" for each in found) + " ms"
 
 
 def _shown(moment: float) -> str:

@@ -23,7 +23,7 @@ SOURCE: Final = "src"
 """The folder in a project's own from which its modules may be imported, too."""
 
 HOW = (
-    "name it (`hotels.system:system` or `hello.py`), or write it into pyproject.toml:\n"
+    "name it, as by --system (`hotels.system:system` or `hello.py`), or write it into pyproject.toml:\n"
     '  [tool.meristem]\n  system = "hotels.system:system"'
 )
 

@@ -60,7 +60,7 @@ def refuse(found: Sequence[Shortfall], proxy: str, *, approximate: bool) -> None
     if refused := hopeless or ([] if approximate else found):
         told = "\n".join(f"  {each}" for each in refused)
         otherwise = (
-            "change the policy, or leave the route to the edge"
+            "change the policy, or have the edge alone hold it: of this nothing comes close, with --approximate either"
             if hopeless
             else "change the policy, or say --approximate: what is then written instead is told"
         )
