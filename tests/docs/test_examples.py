@@ -39,6 +39,7 @@ SERVED = (
     "docs/http-api.md",
     "docs/connect.md",
     "docs/cli.md",
+    "docs/gateway.md",
 )
 """Pages whose commands are run too, against a service that runs."""
 TYPED = ("README.md", "docs/start.md", "docs/contracts.md", "docs/services.md", "docs/sagas.md", "docs/connect.md")
