@@ -81,7 +81,7 @@ export function rowsOf(told) {
     const isLeft = step.ended === null && ["done", "failed"].includes(told.saga.state);
     const isOpen = step.ended === null && !isLeft;
     return {
-      step, isOpen, isLeft, begins, ends: Math.max(begins, isOpen ? last : seconds(step.ended)), key: `${step.position}.${step.kind === "undo" ? "undo" : "do"}`,
+      step, isOpen, isLeft, begins, ends: Math.max(begins, step.ended === null ? last : seconds(step.ended)), key: `${step.position}.${step.kind === "undo" ? "undo" : "do"}`,
       kind: step.kind in ICONS ? step.kind : "call", isTried: Boolean(step.isTried), from: 0, to: 0,
       children: step.kind === "undo" ? [] : told.children.filter((each) => each.position === step.position),
     };
