@@ -6,7 +6,7 @@ import { clock, count } from "../parts/format.js";
 import { since } from "../parts/marks.js";
 import { table } from "../parts/table.js";
 import { ban } from "./changes.js";
-import { dry, isSame, routeName } from "./words.js";
+import { crowdOf, dry, routeName } from "./words.js";
 
 /**
  * Both lists of refusals in one place, of which that is shown which is `apart` or not.
@@ -41,7 +41,14 @@ export function together(refusals) {
 }
 
 function columns(known, refresh, apart) {
-  const isBanned = (each) => known().bans.some((one) => isSame(one.address, each.client));
+  let seen = null, banned = new Set();
+  const isBanned = (each) => {
+    if (seen !== known()) { // a thousand bans are looked at once, and not for each row
+      seen = known();
+      banned = new Set(seen.bans.map((one) => crowdOf(one.address)));
+    }
+    return banned.has(crowdOf(each.client));
+  };
   const mayBan = (each) => known().bans_there && each.client && !isBanned(each);
   const request = (each) => `${each.method} ${each.path}`;
   return [

@@ -4,13 +4,11 @@ import { h } from "../parts/dom.js";
 import { count, share } from "../parts/format.js";
 
 /**
- * Whether two addresses are counted as one: the same, or of IPv6 in one network of 64 bits.
- * @param {string} one @param {string} other
+ * By what an address is counted: itself, or of IPv6 the network of 64 bits, without leading zeros as it is written.
+ * @param {string} address
  */
-export const isSame = (one, other) => one === other || (one.includes(":") && other.includes(":") && network(one) === network(other));
-
-/** The first four groups of an IPv6 address, without leading zeros as they are written. @param {string} address */
-function network(address) {
+export function crowdOf(address) {
+  if (!address.includes(":")) return address;
   const [before, after] = address.split("::").map((each) => (each ? each.split(":") : []));
   const left = after ? [...before, ...Array(8 - before.length - after.length).fill("0"), ...after] : before;
   return left.slice(0, 4).join(":");
