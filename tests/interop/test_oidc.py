@@ -237,7 +237,11 @@ async def test_a_browser_signs_in_and_comes_back_to_its_page(
 
         out = await browser.get("/auth/sign-out")
         assert out.status_code == 303
-        assert out.headers["location"].startswith(f"{there.issuer}/session/end?client_id=shop")
+        end = out.headers["location"]
+        assert end.startswith(f"{there.issuer}/session/end?client_id=shop")
+        bye = str(browser.base_url.join("/bye"))
+        assert dict(parse_qsl(urlsplit(end).query))["post_logout_redirect_uri"] == bye
+        assert (await browser.get(end)).status_code == 200  # the provider takes it
         assert (await browser.get("/app/page")).status_code == 401
         secret = dict(parse_qsl(urlsplit(callback).query))["code"]
         assert secret not in caplog.text

@@ -101,8 +101,7 @@ class SignIn:
         back = request.path + (b"?" + request.query if request.query else b"")
         if len(back) > LONGEST_BACK:
             back = b"/"
-        base = f"{request.scheme}://{request.host.decode('latin-1')}"
-        signing_in = SigningIn.begin(back.decode("latin-1"), base + self._callback.decode())
+        signing_in = SigningIn.begin(back.decode("latin-1"), _base(request) + self._callback.decode())
         kept = _set(request, ON_THE_WAY + signing_in.state[:8], self._seal.seal(signing_in), PATIENCE)
         return _redirect(self._flow.start(signing_in), kept)
 
@@ -131,7 +130,14 @@ class SignIn:
         after = self._after or "/"
         if _cookie(request, _name(request, SESSION)) is None:
             return _redirect(after)
-        return _redirect(self._flow.end(self._after) or after, _set(request, SESSION, "", 0))
+        # The provider knows no paths of this host, but URLs that it was told of.
+        back = _base(request) + after if self._after.startswith("/") else self._after
+        return _redirect(self._flow.end(back) or after, _set(request, SESSION, "", 0))
+
+
+def _base(request: Request) -> str:
+    """The URL of this host, as the browser knows it."""
+    return f"{request.scheme}://{request.host.decode('latin-1')}"
 
 
 def _hide(request: Request) -> None:
