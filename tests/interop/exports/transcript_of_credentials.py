@@ -50,6 +50,8 @@ limits = ["of_user"]
         Asked("/mine/", 200, fields=bearer("rs256"), answered={"cache-control": "private"}),
         *(Asked("/mine/", 200, fields=bearer(each)) for each in ("rs512", "ps256", "es256", "es384", "eddsa")),
         Asked("/mine/", 200, fields=bearer("no_kid")),
+        Asked("/mine/", 200, fields=(("authorization", "bearer {rs256}"),)),
+        Asked("/mine/", 401, fields=(("authorization", "xbearer {rs256}"),)),
         Asked("/mine/", 200, fields=bearer("many_letters")),
         Asked(
             "/mine/",

@@ -55,6 +55,16 @@ local function is_host(text)
   return port == "" or (#port <= 6 and port:find("^:%d*$") ~= nil)
 end
 
+-- The scheme of a token is the same in small letters (RFC 9110, 11.1), but Envoy finds one by `Bearer` alone.
+local function write_scheme(headers)
+  if headers:getNumValues("authorization") == 1 then
+    local scheme, token = headers:get("authorization"):match("^(%a+) (.*)$")
+    if scheme and scheme ~= "Bearer" and scheme:lower() == "bearer" then
+      headers:replace("authorization", "Bearer " .. token)
+    end
+  end
+end
+
 local function prepare(handle)
   local headers, reserved, size = handle:headers(), {}, 0
   for name, value in pairs(headers) do
@@ -71,6 +81,7 @@ local function prepare(handle)
     for at = 0, headers:getNumValues(sent) - 1 do values[#values + 1] = headers:getAtIndex(sent, at) end
     if #values > 0 then headers:replace("x-meristem-field-" .. name, table.concat(values, ", ")) end
   end
+  write_scheme(headers)
   if TRANSPORT_SECURITY ~= "" and headers:get("x-forwarded-proto") == "https" then
     handle:streamInfo():dynamicMetadata():set("meristem", "transport_security", TRANSPORT_SECURITY)
   end
