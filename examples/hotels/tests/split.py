@@ -20,7 +20,16 @@ class SplitSite(Supervised, Site):
     name = "hotels"
 
     def __init__(self, home: Path, **environment: str) -> None:
-        super().__init__(home, placement=SPLIT, **environment)
+        super().__init__(home, placement=for_a_crowd(home), **environment)
+
+
+def for_a_crowd(home: Path) -> Path:
+    """The split placement with a rate of searches that nobody reaches from one address, however fast the machine is."""
+    before, rate, after = SPLIT.read_text().partition('rate = "500/s"')
+    assert rate, f"{SPLIT} has another rate of searches"
+    placement = home / SPLIT.name
+    placement.write_text(f'{before}rate = "100000/s"{after}')
+    return placement
 
 
 class Crowd:
