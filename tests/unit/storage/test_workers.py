@@ -17,7 +17,10 @@ from meristem.storage.database import Database
 from meristem.storage.driver import Withdrawn
 from meristem.storage.sqlite import reader, workers
 from meristem.storage.sqlite.driver import SqliteDriver
+from meristem.storage.sqlite.locked import LONG as LONG_PAUSE
+from meristem.storage.sqlite.locked import SHORT, SOON
 from meristem.storage.sqlite.workers import Workers
+from meristem.storage.sqlite.writer import Turn, WriteJob, Writer
 from tests.suites.database import COUNTERS, METADATA
 
 PATIENCE = 20  # seconds
@@ -163,6 +166,28 @@ async def test_a_lock_that_outlasts_the_patience_is_told(tmp_path: Path):
                 await database.execute(ONE)
             let_go()
         await database.execute(ONE)
+
+
+async def test_a_lock_is_asked_for_in_pauses_however_many_transactions_wait(tmp_path, monkeypatch):
+    tries, begin = [], Writer._is_open
+
+    def counted(self: Writer, turn: Turn, job: WriteJob) -> bool:
+        tries.append(turn)
+        return begin(self, turn, job)
+
+    async with opened(tmp_path) as database:
+        monkeypatch.setattr(Writer, "_is_open", counted)
+        with locked(tmp_path) as let_go:
+            began = time.monotonic()
+            writes = [
+                asyncio.create_task(database.execute(insert(COUNTERS), {"name": f"{n}", "value": n})) for n in range(8)
+            ]
+            await asyncio.sleep(0.5)
+            took, asked = time.monotonic() - began, len(tries)
+            let_go()
+        await asyncio.gather(*writes)
+
+    assert asked <= 2 + SOON / SHORT[0] + took / LONG_PAUSE[0], "what else was sent had the thread come back at once"
 
 
 async def test_a_database_that_is_stopped_while_it_is_locked_ends_what_waits(tmp_path: Path):

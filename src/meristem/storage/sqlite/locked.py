@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Final
 
 SOON: Final = 0.05  # seconds in which a busy neighbour is asked often: pauses that grow at once starve who waits
+LATE: Final = 1.0  # seconds after which it is asked often again: who comes new would win over who has waited for long
 SHORT: Final = (0.0003, 0.002)  # seconds, between which chance decides
 LONG: Final = (0.005, 0.02)
 
@@ -26,7 +27,7 @@ class Patience:
         waited = monotonic() - self._began
         if waited >= self._seconds:
             return None
-        return random.uniform(*(SHORT if waited < SOON else LONG))  # noqa: S311 - no secret
+        return random.uniform(*(LONG if SOON <= waited < LATE else SHORT))  # noqa: S311 - no secret
 
 
 def is_locked(error: BaseException | None) -> bool:

@@ -118,6 +118,9 @@ class Writer:
         self._workers.leave()
 
     def _next(self) -> WriteJob | None:
+        # All of it: what were left there would have the thread come back at once while a lock is waited for.
+        while self._inbox:
+            self._sort(self._inbox.popleft())
         while True:
             turn = self._turn
             # SQLite has one writer. Whose turn it is keeps it from its first statement to its end, although other
@@ -131,9 +134,7 @@ class Writer:
                 if turn.abandoned or not turn.begun or self._stopping:
                     self._end(turn)
                     continue
-            if not self._inbox:
-                return None
-            self._sort(self._inbox.popleft())
+            return None
 
     def _sort(self, message: WriteJob | Turn | None) -> None:
         if message is None:
