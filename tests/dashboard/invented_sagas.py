@@ -30,7 +30,7 @@ class InventedSagas:
     def _saga(self, number: int, state: SagaState) -> SagaDetails:
         began = self.now - SECOND * (40 + 90 * number)
         steps = [self._step(at, began + SECOND * at * 0.4) for at in range(len(STEPS))]
-        waits, error, problem, children = [], None, None, []
+        waits, error, problem, trying, children = [], None, None, None, []
         if state is SagaState.WAITING:
             due = self.now + timedelta(days=2)
             steps.append(StepSummary(position="3", kind="sleep", name="sleep", state="waiting", attempts=0, started=began + SECOND, due=due))  # fmt: skip # noqa: E501
@@ -43,10 +43,12 @@ class InventedSagas:
             problem = "the bank answered with something that is no JSON"
             waits.append(Diagnosis(why=Why.PERSON, since=began, text="it is parked, and waits for a person", error=problem, helps="mend it, then `meristem sagas retry 1`"))  # fmt: skip # noqa: E501
         if state is SagaState.RUNNING:
+            trying = "Bank.pay is tried again, 4 attempts failed: the bank is away"
             waits.append(Diagnosis(why=Why.RETRY, since=began + SECOND * 3, text="step 3 (Bank.pay) is tried again: 4 attempts failed", helps="that Bank.pay answers", position="3", name="Bank.pay", attempts=4, error="the bank is away", until=self.now + SECOND * 30))  # fmt: skip # noqa: E501
         summary = SagaSummary(
             id=f"{number:032x}", name="make_booking", version=1, state=state, created=began, updated=began + SECOND * 3,
             attempts=1, problem=problem, error=error, wake_at=waits[0].until if state is SagaState.WAITING else None,
+            trying=trying,
         )  # fmt: skip
         return SagaDetails(
             saga=summary, steps=steps, waits_for=waits, children=children, takes=["Approval"], trace_id="0" * 32,

@@ -254,6 +254,13 @@ def test_a_saga_that_waits_is_sent_its_signal_or_cancelled_and_undone(open_page:
     expect(page.locator("li[data-open]")).to_have_count(0)
 
 
+def test_what_is_tried_again_is_told_in_the_list(open_page: Callable[..., Page], site: Site) -> None:
+    page = open_page(site)
+    page.goto("/sagas?state=running")
+    row = page.get_by_role("row").filter(has_text="running").first
+    expect(row).to_contain_text("Bank.pay is tried again, 4 attempts failed: the bank is away")
+
+
 def test_as_many_steps_are_told_as_are_drawn(open_page: Callable[..., Page], site: Site) -> None:
     page = open_page(site)
     page.goto("/sagas?state=running")

@@ -60,7 +60,7 @@ def list_(
     rows = [
         [
             each.service, each.saga.id, each.saga.name, shown_state(each.saga), shown_time(each.saga.created),
-            shown_time(each.saga.updated), each.saga.problem or each.saga.error or "",
+            shown_time(each.saga.updated), each.saga.problem or each.saga.trying or each.saga.error or "",
         ]
         for each in found.sagas
     ]  # fmt: skip

@@ -14,11 +14,11 @@ from meristem.clock import Clock, SystemClock
 from meristem.errors import CallError, Code
 from meristem.redaction import redact
 from meristem.sagas import statements as sql
-from meristem.sagas.diagnosis import diagnose
+from meristem.sagas.diagnosis import diagnose, tried
 from meristem.sagas.failures import read
 from meristem.sagas.family import children_of, parent_of
 from meristem.sagas.forking import Fork, begin_fork, fork_of
-from meristem.sagas.listing import Listing
+from meristem.sagas.listing import Listing, tries_of
 from meristem.sagas.origin import origin_of
 from meristem.sagas.records import SagaRow, SagaState, StepRow, TryRow
 from meristem.sagas.saga import Definition
@@ -87,7 +87,10 @@ class SagaStore:
             or_terms=tuple(term for field in sorted(found_by) for term in typed_terms(field, text)),
         )  # fmt: skip
         found = await self._database.fetch_all(asked.statement().limit(limit), into=SagaRow)
-        return [_summary(saga) for saga in found]
+        running = [saga.id for saga in found if saga.state is SagaState.RUNNING]
+        rows = await self._database.fetch_all(tries_of(running), into=TryRow) if running else ()
+        tries = {row.saga_id: row for row in rows}  # of several the one that was tried first
+        return [_summary(saga, tries.get(saga.id)) for saga in found]
 
     async def searchable(self) -> Sequence[Searchable]:
         """By which fields sagas are found, and whether old ones are already."""
@@ -224,7 +227,7 @@ class SagaStore:
         return saga
 
 
-def _summary(saga: SagaRow) -> SagaSummary:
+def _summary(saga: SagaRow, again: TryRow | None = None) -> SagaSummary:
     return SagaSummary(
         id=saga.id,
         name=saga.name,
@@ -238,6 +241,7 @@ def _summary(saga: SagaRow) -> SagaSummary:
         wake_at=saga.wake_at,
         problem=redact(saga.problem) if saga.problem else None,
         error=redact(read(saga.error).message) if saga.error else None,
+        trying=None if again is None else tried(again),
     )
 
 

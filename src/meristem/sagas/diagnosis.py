@@ -88,6 +88,15 @@ def _unheld(saga: SagaRow, since: datetime, living: Sequence[str], now: datetime
     return Diagnosis(why=Why.REPLICA, since=since, text=text, helps=helps)
 
 
+def tried(row: TryRow) -> str:
+    """What a step that is tried again has met, in a line."""
+    return f"{row.name} is tried again, {_failed(row)}: {redact(read(row.error).message)}"
+
+
+def _failed(row: StepRow | TryRow) -> str:
+    return "1 attempt failed" if row.attempts == 1 else f"{row.attempts} attempts failed"
+
+
 def _try(saga: SagaRow, row: TryRow) -> Diagnosis:
     return _again(saga, row, f"step {row.position} ({row.name})")
 
@@ -103,9 +112,8 @@ def _again(saga: SagaRow, row: StepRow | TryRow, what: str) -> Diagnosis:
     helps = f"that {row.name} answers: then it goes on by itself; `meristem ps` and the log of its service tell more"
     if saga.state is SagaState.RUNNING and not saga.cancelled:
         helps = f"{helps}; `meristem sagas cancel {saga.id}` undoes it instead"
-    count = "1 attempt" if row.attempts == 1 else f"{row.attempts} attempts"
     return Diagnosis(
-        why=Why.RETRY, since=row.started, text=f"{what} is tried again: {count} failed", helps=helps,
+        why=Why.RETRY, since=row.started, text=f"{what} is tried again: {_failed(row)}", helps=helps,
         position=row.position, name=row.name, attempts=row.attempts, until=row.due,
         error=redact(read(row.error).message) if row.error else None,
     )  # fmt: skip

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Select, and_, or_, select
+from sqlalchemy import Select, and_, exists, or_, select
 
 from meristem.sagas.records import SagaState
-from meristem.sagas.tables import NOT_DONE, SAGAS, SEARCH
+from meristem.sagas.tables import NOT_DONE, SAGAS, SEARCH, STEPS, TRIES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def tries_of(ids: Sequence[str]) -> Select[Any]:
+    """The rows of steps that are tried again now, of sagas that go on."""
+    answered = exists().where(STEPS.c.saga_id == TRIES.c.saga_id, STEPS.c.position == TRIES.c.position)
+    return select(TRIES).where(TRIES.c.saga_id.in_(ids), ~answered).order_by(TRIES.c.started.desc())
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):

@@ -62,7 +62,10 @@ class KeptSignal(Message):
 
 
 class SagaSummary(Message):
-    """One saga in a line; `problem` says why it is parked, `error` why it failed or is being undone."""
+    """One saga in a line; `problem` says why it is parked, `error` why it failed or is being undone.
+
+    `trying` says what is tried again at this moment, and why; a list tells it, and what changes a saga does not.
+    """
 
     id: str
     name: str
@@ -76,6 +79,7 @@ class SagaSummary(Message):
     wake_at: datetime | None = None
     problem: str | None = None
     error: str | None = None
+    trying: str | None = None
 
 
 class StepSummary(Message):

@@ -58,9 +58,11 @@ async def test_a_callee_that_is_down_is_named_with_its_attempts_its_error_and_th
         await clock.advance(3600.0)
         await napping(made, clock)
         second = await store.show(told("k"))
+        [listed] = await store.list()
         await clock.advance(3600.0)
         assert (await asking).paid == 100
     after = await store.show(told("k"))
+    [listed_after] = await store.list()
 
     [reason] = first.waits_for
     assert (reason.why, reason.position, reason.name, reason.attempts) == (Why.RETRY, "1", "Payments.charge", 1)
@@ -69,7 +71,9 @@ async def test_a_callee_that_is_down_is_named_with_its_attempts_its_error_and_th
     [again] = second.waits_for
     assert (again.attempts, again.since) == (2, reason.since)
     assert again.until > reason.until
+    assert listed.trying == "Payments.charge is tried again, 2 attempts failed: the line is dead"
     assert after.waits_for == []
+    assert listed_after.trying is None
 
 
 async def test_an_undo_that_fails_is_named_with_the_time_of_its_next_attempt(database, remote):

@@ -154,7 +154,7 @@ function columns() {
       cell: (e) => [h("span", { class: "name" }, e.saga.name), h("span", { class: "mono soft" }, e.saga.id.slice(0, 8))] },
     { name: "state", title: "State", text: (e) => `${e.saga.state} ${e.saga.cancelled}`, cell: (e) => stateOf(e.saga) },
     { name: "service", title: "Service", from: "wide", text: (e) => e.service, cell: (e) => service(e.service) },
-    { name: "why", title: "Problem, or until when it waits", kind: "fill", from: "wide", text: (e) => whyOf(e.saga), hint: (e) => whyOf(e.saga), grave: (e) => (e.saga.problem ? "" : "soft") },
+    { name: "why", title: "Problem, or until when it waits", kind: "fill", from: "wide", text: (e) => whyOf(e.saga), hint: (e) => whyOf(e.saga), grave: (e) => (e.saga.problem || e.saga.trying ? "" : "soft") },
     { name: "took", title: "Took", number: true, from: "wide", text: (e) => tookOf(e.saga), hint: (e) => `last changed ${clock(seconds(e.saga.updated))}` },
     { name: "began", title: "Began", number: true, text: (e) => e.saga.created, cell: (e) => since(seconds(e.saga.created)), hint: (e) => clock(seconds(e.saga.created)) },
   ];
@@ -162,7 +162,7 @@ function columns() {
 
 function whyOf(saga) {
   if (saga.state === "waiting" && saga.wake_at) return `until ${clock(seconds(saga.wake_at), false)}, ${until(seconds(saga.wake_at))}`;
-  return saga.problem ?? saga.error ?? "";
+  return saga.problem ?? saga.trying ?? saga.error ?? "";
 }
 
 const tookOf = (saga) => (saga.state === "done" || saga.state === "failed" ? duration(Math.max(0, seconds(saga.updated) - seconds(saga.created))) : "–");
