@@ -79,7 +79,14 @@ async def test_a_claim_of_when_the_table_was_empty_does_not_read_all_of_a_full_o
     values = which | {"me": ME, "done": 0, "regardless": False}
     rows = "SELECT * FROM meristem_outbox"
     await connection.execute(f"CREATE TEMPORARY TABLE kept AS {rows}; DELETE FROM meristem_outbox")
-    await connection.execute("VACUUM (ANALYZE) meristem_outbox")
+    # What a transaction of anybody else on the server may still see stays in the table: then it is not empty.
+    for _ in range(100):
+        await connection.execute("VACUUM (ANALYZE) meristem_outbox")
+        if not await connection.fetchval("SELECT pg_relation_size('meristem_outbox')"):
+            break
+        await asyncio.sleep(0.2)
+    else:
+        pytest.skip("a transaction of somebody else has been open on this server for 20 s, so nothing is ever empty")
 
     async def claim() -> int:
         async with database.unit() as unit:

@@ -20,7 +20,7 @@ from meristem.gateway.policy.limit_tables import RateLimitTable
 from meristem.gateway.policy.route_choice import RouteChoice
 from meristem.gateway.policy.route_table import GatewayRouteTable, RedirectTable
 from meristem.gateway.policy.tls_table import AcmeTable, TlsTable
-from tests.unit.gateway.export.test_exported_routes import HOSTS, METHODS, PARTS
+from tests.unit.gateway.export.test_exported_routes import HOSTS, PARTS
 from tests.unit.gateway.export.test_gateway_api_routes import found, policy_of, route_of, some_policy
 
 if TYPE_CHECKING:
@@ -134,10 +134,9 @@ def test_large_tables_are_divided_and_each_request_still_has_one_rule():
         assert not [*problems(each)]
     choice = RouteChoice(policy.table.routes, {name: name for name in routes}, "*", PARTS)
     for path in ("/part7/x", "/part39", "/p1", "/p59/", "/api/rooms", "/none"):
-        for host in ("h0.example", "h39.example", "other.example"):
-            for method in METHODS:
-                on = choice.find(path.encode(), path.encode(), host, method)
-                assert route_of(found(told, path, host, method)) == on
+        for host, method in (("h0.example", "GET"), ("h39.example", "POST"), ("other.example", "PUT")):
+            on = choice.find(path.encode(), path.encode(), host, method)
+            assert route_of(found(told, path, host, method)) == on
 
 
 def location(rule: Manifest, path: str) -> str:
