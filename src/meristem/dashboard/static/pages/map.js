@@ -41,13 +41,15 @@ export function open(view) {
       body.replaceChildren(empty("This system is empty", "Give it a service; it is shown here by itself."));
       return;
     }
-    if (!split.isConnected) {
+    const isNew = !split.isConnected;
+    if (isNew) {
       body.replaceChildren(split);
       lines.open = innerWidth > 760 && services <= FEW; // of a large map it would cover too much
     }
     const node = system.nodes.find((each) => each.id === view.get("node"));
     showBeside(node);
-    return map.show(system, { databases: databases.on(), text: view.get("text"), chosen: node?.id ?? "" });
+    await map.show(system, { databases: databases.on(), text: view.get("text"), chosen: node?.id ?? "" });
+    if (isNew && covers(lines, map.element)) lines.open = false;
   };
   const showBeside = (node) => {
     const focused = beside.contains(document.activeElement) ? [...beside.querySelectorAll("a, button, summary")].indexOf(document.activeElement) : -1;
@@ -108,4 +110,13 @@ function legend() {
   const line = (state, text) => h("li", { "data-state": state }, text);
   return h("details", { class: "map-legend card" }, h("summary", {}, "Lines"), h("ul", {},
     line("called", STATES.called), line("never", STATES.never), line("undeclared", STATES.undeclared), line("event", "events"), line("failing", "1 % or more fail")));
+}
+
+/** Whether the legend lies over a part of the system, whose name would be hidden. */
+function covers(legend, map) {
+  const { right, top } = legend.getBoundingClientRect();
+  return [...map.querySelectorAll(".node")].some((each) => {
+    const box = each.getBoundingClientRect();
+    return box.left < right && box.bottom > top;
+  });
 }
