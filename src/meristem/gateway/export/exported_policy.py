@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from meristem.gateway.policy.gatekeeper import ELSE
 from meristem.gateway.policy.route_choice import RouteChoice
+from meristem.gateway.policy.route_table import GatewayRouteTable
 
 if TYPE_CHECKING:
     from meristem.gateway.policy.gateway_table import GatewayTable
@@ -55,3 +57,8 @@ class ExportedPolicy(msgspec.Struct, frozen=True):
 def matches_of(table: GatewayTable, parts: PartPaths) -> tuple[RouteMatch, ...]:
     """The ways to be on the routes of a table; raises ConfigurationError for a part that the system lacks."""
     return (*RouteChoice(table.routes, table.routes, None, parts).in_order(),)
+
+
+def routes_of(table: GatewayTable) -> dict[str, GatewayRouteTable]:
+    """The routes by name, with that of what no other fits."""
+    return {**table.routes, ELSE: GatewayRouteTable()}

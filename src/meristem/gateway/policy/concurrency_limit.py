@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meristem.gateway.policy.gateway_refusal import refused
-from meristem.gateway.policy.requesters import PERSONAL, key_of, kinds_of
+from meristem.gateway.policy.requesters import is_personal, key_of
 
 if TYPE_CHECKING:
     from meristem.gateway.policy.limit_tables import ConcurrencyTable
@@ -26,7 +26,7 @@ class ConcurrencyLimit:
         self.table = table
         self.inside: dict[str, int] = {}
         self._key = key_of(table.by)
-        self._is_personal = not PERSONAL.isdisjoint(kinds_of(table.by))
+        self._is_personal = is_personal(table.by)
         self._refusals = refusals
 
     def __call__(self, visit: Visit, /) -> Outcome:

@@ -35,6 +35,12 @@ class HostPatterns:
         return host in self._names or (host.endswith(self._below) and not host.startswith("."))
 
 
+def covers(pattern: str, other: str) -> bool:
+    """Whether all hosts of the one are hosts of the other: `*.example` covers `a.example` and `*.a.example`."""
+    pattern, other = pattern.lower(), other.lower()
+    return pattern == other or (pattern.startswith("*.") and other.endswith(pattern[1:]))
+
+
 def closeness(pattern: str | None) -> tuple[int, int]:
     """How much a pattern says of a host: a name most, then the longest end of one, then nothing."""
     if pattern is None:

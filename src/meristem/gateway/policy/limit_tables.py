@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil, inf
 from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
 import msgspec
@@ -39,6 +40,23 @@ class RateLimitTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status: Status = 429
     store: StoreUrl = MEMORY
     dry_run: bool = False
+
+    @property
+    def per_second(self) -> float:
+        """The rate as requests a second."""
+        number, seconds = rate_of(self.rate)
+        return number / seconds
+
+    @property
+    def window(self) -> int:
+        """Seconds in which an empty bucket fills, whole ones: in these no more may come than the burst and one."""
+        number, seconds = rate_of(self.rate)
+        return ceil((self.burst + 1) * seconds / number)
+
+    @property
+    def undelayed(self) -> float:
+        """How many requests may be ahead of the rate before one is delayed."""
+        return inf if self.delay is False else int(self.delay is not True and self.delay)
 
     def problem(self) -> str | None:
         """What cannot be meant; None for a sound table."""

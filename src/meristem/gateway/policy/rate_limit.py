@@ -9,9 +9,8 @@ from hashlib import blake2b
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
-from meristem.gateway.policy.requesters import IDENTITIES, PERSONAL, key_of, kinds_of
+from meristem.gateway.policy.requesters import asks_who, is_personal, key_of, kinds_of
 from meristem.gateway.policy.token_bucket import TokenBuckets
-from meristem.quantities import rate_of
 
 if TYPE_CHECKING:
     from meristem.asgi import Field
@@ -32,20 +31,14 @@ class RateLimit:
     def __init__(self, name: str, table: RateLimitTable) -> None:
         self.name = name
         self.table = table
-        number, seconds = rate_of(table.rate)
-        kinds = kinds_of(table.by)
-        self.asks_who = not IDENTITIES.isdisjoint(kinds)
-        self.is_personal = not PERSONAL.isdisjoint(kinds)
+        self.asks_who = asks_who(table.by)
+        self.is_personal = is_personal(table.by)
         self.key = key_of(table.by)
-        self.buckets = TokenBuckets(number / seconds, table.burst)
+        self.buckets = TokenBuckets(table.per_second, table.burst)
         self.waiting = 0
-        self._is_one = kinds == ("everybody",)
-        # So far ahead of the rate nothing is delayed.
-        self._free = float("inf") if table.delay is False else int(table.delay is not True and table.delay)
-        self._free *= self.buckets.interval
-        # The most that may come within the time in which an empty bucket fills.
-        window = ceil((table.burst + 1) * seconds / number)
-        self._policy = b'"%b";q=%d;w=%d' % (name.encode(), table.burst + 1, window)
+        self._is_one = kinds_of(table.by) == ("everybody",)
+        self._free = table.undelayed * self.buckets.interval  # so far ahead of the rate nothing is delayed
+        self._policy = b'"%b";q=%d;w=%d' % (name.encode(), table.burst + 1, table.window)
         self._name = b'"%b"' % name.encode()
         self._named = lru_cache(KNOWN)(self._fixed)
 

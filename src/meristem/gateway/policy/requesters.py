@@ -27,6 +27,16 @@ def kinds_of(by: str | tuple[str, ...]) -> tuple[str, ...]:
     return (by,) if isinstance(by, str) else by
 
 
+def asks_who(by: str | tuple[str, ...]) -> bool:
+    """Whether it is counted by what is known only once it is known who asks."""
+    return not IDENTITIES.isdisjoint(kinds_of(by))
+
+
+def is_personal(by: str | tuple[str, ...]) -> bool:
+    """Whether each requester is counted apart."""
+    return not PERSONAL.isdisjoint(kinds_of(by))
+
+
 def key_of(by: str | tuple[str, ...]) -> KeyOf:
     """What gives the key of a request."""
     parts = [PARTS[each] for each in kinds_of(by)]

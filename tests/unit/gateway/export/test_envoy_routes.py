@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from meristem.errors import ConfigurationError
 from meristem.gateway.export.envoy.header_matchers import PATH, REST
-from meristem.gateway.export.envoy.virtual_hosts import could_both_fit, covers, virtual_hosts
+from meristem.gateway.export.envoy.virtual_hosts import could_both_fit, virtual_hosts
 from meristem.gateway.export.exported_policy import ExportedPolicy, HostPort, matches_of
 from meristem.gateway.policy.gateway_table import GatewayTable
 from meristem.gateway.policy.header_table import CorsTable
@@ -92,16 +92,6 @@ def test_preflights_are_on_the_route_of_what_they_ask_for():
             fields = {"origin": ORIGIN, "access_control_request_method": asked, "method": "OPTIONS"}
             assert found(policy, path, host, **fields) == f"{on}: preflight", (policy.table.routes, path, host, asked)
             assert found(policy, path, host, **{**fields, "origin": "https://evil.example"}) == f"{on}: no preflight"
-
-
-def test_a_host_is_covered_by_itself_and_by_the_ends_of_it():
-    assert covers("*.shop.example", "a.shop.example")
-    assert covers("*.shop.example", "*.a.shop.example")
-    assert covers("*.shop.example", "*.shop.example")
-    assert not covers("*.shop.example", "shop.example")
-    assert not covers("*.shop.example", "evilshop.example")
-    assert not covers("*.a.shop.example", "*.shop.example")
-    assert not covers("shop.example", "*")
 
 
 def test_patterns_that_share_a_path_are_known():

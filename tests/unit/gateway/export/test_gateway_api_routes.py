@@ -129,3 +129,13 @@ def test_preflights_are_on_the_route_of_what_they_ask_for_where_that_answers_the
             if not answers:
                 on = choice.find(path.encode(), path.encode(), host, "OPTIONS")
             assert route_of(found(routes, path, host, "OPTIONS", asked)) == on, (policy.table.routes, path, host, asked)
+
+
+def test_what_holds_at_one_host_alone_holds_at_no_other_below_the_same_end():
+    routes = {
+        "one": GatewayRouteTable(path="/x/*", hosts=("any.shop.example",)),
+        "all": GatewayRouteTable(path="/y/*", hosts=("*.shop.example",)),
+    }
+    told = manifests_of(policy_of(routes))
+    assert route_of(found(told, "/x/1", "any.shop.example", "GET")) == "one"
+    assert route_of(found(told, "/x/1", "other.shop.example", "GET")) == "*"

@@ -6,6 +6,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from meristem.config.setting_sources import variable
 from meristem.gateway.export.envoy.endpoints import cluster
 from meristem.gateway.export.exported_policy import HostPort
 from meristem.quantities import seconds_of
@@ -55,7 +56,7 @@ def key_clusters(issuers: Mapping[str, IssuerTable]) -> Iterator[Part]:
 
 def variable_of(system: str, issuer: str) -> str:
     """Which variable of Envoy's environment has the secret of an issuer, as a set of keys (RFC 7517)."""
-    return f"{system}_gateway_{issuer}_jwks".replace("-", "_").upper()
+    return variable(system, f"gateway_{issuer}", "jwks")
 
 
 def _provider(system: str, name: str, issuer: IssuerTable) -> Part:

@@ -9,6 +9,7 @@ from meristem.gateway.export.envoy.header_matchers import PATH, REST, path_part,
 from meristem.gateway.export.envoy.moved_routes import to_tls
 from meristem.gateway.export.envoy.native_routes import NativePlace, native_routes
 from meristem.gateway.policy.edge_hosts import PROBE
+from meristem.gateway.policy.host_names import covers
 from meristem.gateway.policy.route_table import GatewayRouteTable
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def virtual_hosts(policy: ExportedPolicy) -> Iterator[Part]:
 def _routes(policy: ExportedPolicy, host: str) -> Iterator[Part]:
     table = policy.table
     but_probe = {"prefix": "/", "headers": [pattern(":path", _probe()) | {"invert_match": True}]}
-    if table.hosts and not any(covers(each.lower(), host) for each in table.hosts):
+    if table.hosts and not any(covers(each, host) for each in table.hosts):
         detail = {"status": 421, "body": {"inline_string": "this host is not served here"}}
         yield {"name": "other hosts", "match": but_probe, "direct_response": detail}
     if table.https:
@@ -75,11 +76,6 @@ def place_of(match: RouteMatch) -> NativePlace:
     if match.kind == "whole":
         return NativePlace(ANYWHERE, (text(PATH, exact=path),), match.methods)
     return NativePlace(ANYWHERE, () if path == "/" else (text(PATH, prefix=path),), match.methods)
-
-
-def covers(pattern: str, host: str) -> bool:
-    """Whether all that is at a host, or below an end of one, is what a pattern of the policy stands for."""
-    return pattern == host or (pattern.startswith("*.") and host.endswith(pattern[1:]) and host != pattern[2:])
 
 
 def could_both_fit(one: str, other: str) -> bool:

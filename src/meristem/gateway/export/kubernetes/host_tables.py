@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from urllib.parse import quote
 
 from meristem.gateway.policy.gatekeeper import ELSE
-from meristem.gateway.policy.host_names import HostPatterns, closeness
+from meristem.gateway.policy.host_names import closeness, covers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -80,7 +80,7 @@ def host_tables(
     named = {each.lower() for each in (*served, *(match.host for match in matches if match.host is not None))}
     known = sorted((each for each in named if can_be_named(each)), key=lambda each: (closeness(each), each))
     if served:
-        known = [each for each in known if any(_covers(pattern, each) for pattern in served)]
+        known = [each for each in known if any(covers(pattern, each) for pattern in served)]
     tables: dict[tuple[TableEntry, ...], list[str]] = {}
     for host in reversed(known):
         tables.setdefault(_entries(_of_host(matches, host), with_cors), []).append(host)
@@ -91,13 +91,7 @@ def host_tables(
 
 def _of_host(matches: Iterable[RouteMatch], host: str) -> list[RouteMatch]:
     """What holds for those hosts that no closer pattern has."""
-    return [each for each in matches if each.host is None or _covers(each.host, host)]
-
-
-def _covers(pattern: str, host: str) -> bool:
-    """Whether all hosts of the one are hosts of the other."""
-    pattern, host = pattern.lower(), host.lower()
-    return pattern == host or HostPatterns((pattern,)).fit(host.replace("*", "any"))
+    return [each for each in matches if each.host is None or covers(each.host, host)]
 
 
 def _entries(matches: Sequence[RouteMatch], with_cors: frozenset[str]) -> tuple[TableEntry, ...]:

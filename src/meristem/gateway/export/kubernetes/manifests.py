@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from meristem.gateway.acme_challenges import WELL_KNOWN
+from meristem.gateway.export.exported_policy import routes_of
 from meristem.gateway.export.kubernetes.host_tables import (
     ROOT,
     UNSERVED,
@@ -49,7 +50,7 @@ class Manifests:
         self._names = names
         self._name = re.sub(r"[^a-z0-9]+", "-", policy.system.lower()).strip("-")
         self._backends = [{"name": each.host, "port": each.port} for each in policy.upstreams]
-        self._routes = {**policy.table.routes, ELSE: GatewayRouteTable()}
+        self._routes = routes_of(policy.table)
         # What comes without TLS is sent to it here; else the edge behind does it, by what it is told of the connection.
         self._redirects = policy.table.https and policy.https is not None
         # The edge proves to an authority that a host is its own whatever else is said of such paths.

@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 
 from meristem.errors import ConfigurationError
 from meristem.gateway.export.compressed_types import COMPRESSED_TYPES
+from meristem.gateway.export.exported_policy import routes_of
 from meristem.gateway.export.gaps import ExportTarget
 from meristem.gateway.export.nginx.nginx_gaps import NGINX_GAPS
-from meristem.gateway.export.nginx.nginx_policy import UNIX, asked_url, policy_text, routes_of, secret_variables
+from meristem.gateway.export.nginx.nginx_policy import UNIX, asked_url, policy_text, secret_variables
 from meristem.gateway.export.shared_lua import SHARED
 from meristem.gateway.policy.gatekeeper import ELSE
 from meristem.quantities import seconds_of

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
-from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -11,12 +10,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from meristem.config.setting_sources import variable
+from meristem.gateway.export.exported_policy import routes_of
 from meristem.gateway.export.lua_table import lua_text
 from meristem.gateway.policy.cors import ANSWERED_HERE, origin_pattern
-from meristem.gateway.policy.gatekeeper import ELSE
-from meristem.gateway.policy.requesters import IDENTITIES, PERSONAL, kinds_of
-from meristem.gateway.policy.route_table import GatewayRouteTable
-from meristem.quantities import bytes_of, rate_of, seconds_of
+from meristem.gateway.policy.requesters import asks_who, is_personal, kinds_of
+from meristem.quantities import bytes_of, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from meristem.gateway.policy.identity_tables import IssuerTable
     from meristem.gateway.policy.limit_tables import ConcurrencyTable, RateLimitTable
     from meristem.gateway.policy.route_choice import RouteMatch
-    from meristem.gateway.policy.route_table import RedirectTable
+    from meristem.gateway.policy.route_table import GatewayRouteTable, RedirectTable
 
 UNIX: Final = "unix"
 DISCOVERY: Final = "/.well-known/openid-configuration"
@@ -57,11 +55,6 @@ def policy_text(policy: ExportedPolicy, terms: Mapping[str, tuple[str, str]]) ->
     if table.keys is not None:
         found["keys"] = str(Path(policy.keys_file).absolute())
     return f"return {lua_text(found)}\n"
-
-
-def routes_of(table: GatewayTable) -> dict[str, GatewayRouteTable]:
-    """The routes by name, with that of what no other fits."""
-    return {**table.routes, ELSE: GatewayRouteTable()}
 
 
 def secret_variables(policy: ExportedPolicy) -> list[str]:
@@ -111,8 +104,8 @@ def _matches(matches: Iterable[RouteMatch]) -> dict[str, Any]:
 def _route(table: GatewayTable, route: GatewayRouteTable) -> dict[str, Any]:
     cors = route.cors or table.cors
     found: dict[str, Any] = {
-        "early": [name for name in route.limits if not _asks_who(table.limits[name].by)],
-        "late": [name for name in route.limits if _asks_who(table.limits[name].by)],
+        "early": [name for name in route.limits if not asks_who(table.limits[name].by)],
+        "late": [name for name in route.limits if asks_who(table.limits[name].by)],
         "crowds": list(route.concurrency),
         "answers": _answers(table, route, has_cors=cors is not None),
         "requests": _requests(table, route),
@@ -132,10 +125,6 @@ def _route(table: GatewayTable, route: GatewayRouteTable) -> dict[str, Any]:
             "sessions": table.sign_in is not None and "user" in route.require,
         }
     return found
-
-
-def _asks_who(by: str | tuple[str, ...]) -> bool:
-    return not IDENTITIES.isdisjoint(kinds_of(by))
 
 
 def _redirect(table: RedirectTable) -> dict[str, Any]:
@@ -238,34 +227,30 @@ def _networks(entries: Iterable[str]) -> list[str]:
 
 
 def _limit(name: str, table: RateLimitTable) -> dict[str, Any]:
-    number, seconds = rate_of(table.rate)
-    interval = seconds / number
-    kinds = kinds_of(table.by)
+    interval = 1.0 / table.per_second
     found: dict[str, Any] = {
-        "name": name,
-        "by": list(kinds),
+        **_counted(name, table),
         "interval": interval,
         "tolerance": table.burst * interval,
         "waiting": table.waiting,
-        "status": table.status,
-        "dry": table.dry_run,
-        "personal": not PERSONAL.isdisjoint(kinds),
-        "policy": f'"{name}";q={table.burst + 1};w={ceil((table.burst + 1) * seconds / number)}',
+        "policy": f'"{name}";q={table.burst + 1};w={table.window}',
     }
     if table.delay is not False:
-        found["free"] = int(table.delay is not True and table.delay) * interval
+        found["free"] = table.undelayed * interval
     return found
 
 
 def _crowd(name: str, table: ConcurrencyTable) -> dict[str, Any]:
-    kinds = kinds_of(table.by)
+    return {**_counted(name, table), "requests": table.requests}
+
+
+def _counted(name: str, table: RateLimitTable | ConcurrencyTable) -> dict[str, Any]:
     return {
         "name": name,
-        "by": list(kinds),
-        "requests": table.requests,
+        "by": list(kinds_of(table.by)),
         "status": table.status,
         "dry": table.dry_run,
-        "personal": not PERSONAL.isdisjoint(kinds),
+        "personal": is_personal(table.by),
     }
 
 
