@@ -74,22 +74,16 @@ def locked(path: Path) -> Iterator[None]:
 
     The lock is a file beside it that stays, for the file itself is another one after each change.
     """
-    make_folder(path.parent)
-    descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_CREAT | os.O_RDWR, FILE)
-    try:
+    with _lock_beside(path) as descriptor:
         if fcntl is not None:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager
 def locked_if_free(path: Path) -> Iterator[bool]:
     """Hold the lock of `locked`, or learn by False that another holds it: what it does need not be done twice."""
-    make_folder(path.parent)
-    descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_CREAT | os.O_RDWR, FILE)
-    try:
+    with _lock_beside(path) as descriptor:
         is_free = True
         if fcntl is not None:
             try:
@@ -97,5 +91,14 @@ def locked_if_free(path: Path) -> Iterator[bool]:
             except BlockingIOError:
                 is_free = False
         yield is_free
+
+
+@contextlib.contextmanager
+def _lock_beside(path: Path) -> Iterator[int]:
+    """The file beside another that is locked in its stead; closing it gives the lock back."""
+    make_folder(path.parent)
+    descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_CREAT | os.O_RDWR, FILE)
+    try:
+        yield descriptor
     finally:
         os.close(descriptor)

@@ -395,6 +395,25 @@ def test_the_scheme_is_chosen_and_kept(open_page: Callable[..., Page], site: Sit
     assert page.evaluate(paper) != light
 
 
+def test_the_legend_of_the_map_hides_no_part(open_page: Callable[..., Page], site: Site) -> None:
+    page, folded = open_page(site, viewport=DESK), set()
+    for wide, high in ((780, 600), (900, 500), (1000, 700), (1100, 460), (1440, 900)):
+        page.set_viewport_size({"width": wide, "height": high})
+        go(page, "/map", "Map")
+        expect(page.locator(".node").first).to_be_visible()
+        legend = page.locator(".map-legend")
+        folded.add(not legend.evaluate("each => each.open"))
+        if not legend.evaluate("each => each.open"):
+            continue
+        at = legend.bounding_box()
+        assert at is not None
+        for each in page.locator(".node").all():
+            box = each.bounding_box()
+            assert box is not None
+            assert box["x"] >= at["x"] + at["width"] or box["y"] + box["height"] <= at["y"], each.inner_text()
+    assert folded == {True, False}, "in some windows there is room for it, and in others there is none"
+
+
 def test_the_map_tells_what_is_declared_from_what_is_called(open_page: Callable[..., Page], site: Site) -> None:
     page = open_page(site, viewport=DESK)
     go(page, "/map", "Map")

@@ -87,7 +87,7 @@ class CertificateRenewal:
         """What became of attempts for these hosts; failures for others count no more."""
         found = self._folder.history()
         if (found.directory, found.hosts) == (self._directory, self._hosts):
-            return _ended(found) if self._now() > found.began_at + LONGEST else found
+            return _ended(found) if self._now() > found.began_at + self._longest else found
         return replace(
             found,
             directory=self._directory,

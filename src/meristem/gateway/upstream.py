@@ -137,20 +137,16 @@ class Upstream:
 
     def take_kept(self) -> Taken | None:
         """As `take` for what is repeatable, if there is a connection that is open already."""
-        if len(self._replicas) == 1:
-            (replica,) = self._replicas.values()
-        elif self._replicas:
-            replica = self._in_order(asyncio.get_running_loop().time())[0]
-        else:
-            return None
-        kept = replica.kept(0.0)
-        return None if kept is None else Taken(replica, kept, is_new=False)
+        for replica in self._in_order():
+            kept = replica.kept(0.0)
+            return None if kept is None else Taken(replica, kept, is_new=False)
+        return None
 
     async def _try(self, *, repeatable: bool, fresh: bool) -> Taken | None:
         loop = asyncio.get_running_loop()
         now = loop.time()
         since = 0.0 if repeatable or self.tells else now - FRESH
-        for replica in self._in_order(now):
+        for replica in self._in_order():
             if not fresh and (kept := replica.kept(since)) is not None:
                 return Taken(replica, kept, is_new=False)
             try:
@@ -162,12 +158,13 @@ class Upstream:
             return Taken(replica, made, is_new=True)
         return None
 
-    def _in_order(self, now: float) -> list[UpstreamReplica]:
+    def _in_order(self) -> list[UpstreamReplica]:
         """Those that are there first, of them the one with the least in flight; equal ones take turns."""
         replicas = list(self._replicas.values())
         if len(replicas) > 1:
             self._turn = turn = (self._turn + 1) % len(replicas)
             replicas = replicas[turn:] + replicas[:turn]
+            now = asyncio.get_running_loop().time()
             replicas.sort(key=lambda each: (each.away_until > now, each.in_flight))
         return replicas
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from meristem.operators.history_tables import FigureRow
 from meristem.operators.operator_contract import Figures, OperationView
-from meristem.operators.recent_series import RecentSeries
+from meristem.operators.recent_series import RecentReplicas, RecentSeries
 from meristem.telemetry.metrics import quantile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from meristem.operators.inspection import ProcessDigest
 
@@ -47,11 +47,8 @@ class ReplicaCounts(NamedTuple):
     made: dict[tuple[str, str, str], int]
 
 
-class RecentFigures:
+class RecentFigures(RecentReplicas[ReplicaCounts]):
     """Takes the digests of all processes, by process and replica; a replica that began anew begins at nothing."""
-
-    def __init__(self) -> None:
-        self._replicas: dict[tuple[str, int], ReplicaCounts] = {}
 
     def add(
         self, process: str, replica: int, digest: ProcessDigest, now: float, ended: float | None
@@ -77,11 +74,6 @@ class RecentFigures:
                 series.told = counts
         known.made.update({(each.caller, each.service, each.operation): each.calls for each in digest.made})
         return rows
-
-    def keep(self, alive: Iterable[tuple[str, int]]) -> None:
-        """Forget the replicas that are not among these."""
-        for gone in set(self._replicas) - set(alive):
-            del self._replicas[gone]
 
     def operations(self) -> list[OperationView]:
         """Every operation that is answered, over all replicas."""

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 from meristem.operators.history_loads import LoadRows, ProcessLoadRow, ServiceLoadRow
 from meristem.operators.load_views import ProcessLoad
+from meristem.operators.recent_series import RecentReplicas
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from meristem.operators.inspection import ProcessDigest
 
 
@@ -77,11 +76,8 @@ class _Sum:
         self.services: dict[str, tuple[int, int]] = {}
 
 
-class RecentLoads:
+class RecentLoads(RecentReplicas[ReplicaLoad]):
     """Takes the digests of all processes, by process and replica."""
-
-    def __init__(self) -> None:
-        self._replicas: dict[tuple[str, int], ReplicaLoad] = {}
 
     def add(self, process: str, replica: int, digest: ProcessDigest, now: float, ended: float | None) -> list[LoadRows]:
         """Take in a digest; gives what the history is to keep where ten seconds `ended`."""
@@ -89,11 +85,6 @@ class RecentLoads:
         load = self._replicas.setdefault(key, ReplicaLoad(process, replica))
         load.add(digest, now)
         return [] if ended is None else [load.rows(ended)]
-
-    def keep(self, alive: Iterable[tuple[str, int]]) -> None:
-        """Forget the replicas that are not among these."""
-        for gone in set(self._replicas) - set(alive):
-            del self._replicas[gone]
 
     def of(self, process: str, replica: int) -> ReplicaLoad | None:
         """What is known of a replica."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from meristem.operators.history_routes import RouteRow
-from meristem.operators.recent_series import RecentSeries
+from meristem.operators.recent_series import RecentReplicas, RecentSeries
 from meristem.operators.route_views import RouteFigures
 from meristem.telemetry.http_requests import FAILED
 from meristem.telemetry.metrics import BOUNDS, quantile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from meristem.operators.inspection import ProcessDigest, RouteCounts
 
@@ -48,11 +48,8 @@ class EdgeReplica(NamedTuple):
     series: dict[str, RecentSeries[RouteTotals]]
 
 
-class RecentRoutes:
+class RecentRoutes(RecentReplicas[EdgeReplica]):
     """Takes the digests of all processes, by process and replica; one that began anew begins at nothing."""
-
-    def __init__(self) -> None:
-        self._replicas: dict[tuple[str, int], EdgeReplica] = {}
 
     def add(self, process: str, replica: int, digest: ProcessDigest, now: float, ended: float | None) -> list[RouteRow]:
         """Take in a digest, `now` by a steady clock; gives what the history is to keep where ten seconds `ended`."""
@@ -74,11 +71,6 @@ class RecentRoutes:
                     rows.append(RouteRow(ended, process, replica, each.route, *counted[1:]))
                 series.told = taken
         return rows
-
-    def keep(self, alive: Iterable[tuple[str, int]]) -> None:
-        """Forget the replicas that are not among these."""
-        for gone in set(self._replicas) - set(alive):
-            del self._replicas[gone]
 
     def of(self, route: str) -> RouteFigures:
         """How a route fared, over all replicas."""

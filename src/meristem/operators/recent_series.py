@@ -1,9 +1,12 @@
-"""What is counted of one thing in one process, remembered for a minute."""
+"""What is counted of one thing in one process, remembered for a minute, and of which processes."""
 
 from __future__ import annotations
 
 from collections import deque
-from typing import Final, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, Self, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 SPAN: Final = 60.0  # seconds over which figures are told
 STEP: Final = 5.0  # seconds between two counts that are remembered
@@ -25,6 +28,19 @@ class Totals(Protocol):
 
 
 TotalsT = TypeVar("TotalsT", bound=Totals)
+ReplicaT = TypeVar("ReplicaT")
+
+
+class RecentReplicas(Generic[ReplicaT]):
+    """What is known of the replicas that live, by process and replica."""
+
+    def __init__(self) -> None:
+        self._replicas: dict[tuple[str, int], ReplicaT] = {}
+
+    def keep(self, alive: Iterable[tuple[str, int]]) -> None:
+        """Forget the replicas that are not among these."""
+        for gone in set(self._replicas) - set(alive):
+            del self._replicas[gone]
 
 
 class RecentSeries(Generic[TotalsT]):

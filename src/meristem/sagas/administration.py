@@ -89,7 +89,7 @@ class SagaStore:
         found = await self._database.fetch_all(asked.statement().limit(limit), into=SagaRow)
         running = [saga.id for saga in found if saga.state is SagaState.RUNNING]
         rows = await self._database.fetch_all(tries_of(running), into=TryRow) if running else ()
-        tries = {row.saga_id: row for row in rows}  # of several the one that was tried first
+        tries = {row.saga_id: row for row in reversed(rows)}  # of several the one that began first
         return [_summary(saga, tries.get(saga.id)) for saga in found]
 
     async def searchable(self) -> Sequence[Searchable]:
@@ -149,7 +149,7 @@ class SagaStore:
         self, saga: SagaRow, steps: Sequence[StepRow], children: Sequence[Relative], signals: Sequence[KeptSignal]
     ) -> Sequence[Diagnosis]:
         replica = None if saga.member is None else await holder(self._database, saga.member)
-        tries = await self._database.fetch_all(sql.TRIES_OF, {"id_": saga.id}, into=TryRow)
+        tries = await self._database.fetch_all(tries_of([saga.id]), into=TryRow)
         living = await replicas(self._database)
         return diagnose(
             saga, steps, tries, replica=replica, living=living, now=self._clock.now(), children=children,

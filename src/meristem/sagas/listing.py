@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def tries_of(ids: Sequence[str]) -> Select[Any]:
-    """The rows of steps that are tried again now, of sagas that go on."""
+    """The rows of steps of some sagas that are tried again now, those that began first before the others."""
     answered = exists().where(STEPS.c.saga_id == TRIES.c.saga_id, STEPS.c.position == TRIES.c.position)
-    return select(TRIES).where(TRIES.c.saga_id.in_(ids), ~answered).order_by(TRIES.c.started.desc())
+    return select(TRIES).where(TRIES.c.saga_id.in_(ids), ~answered).order_by(TRIES.c.started, TRIES.c.position)
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):

@@ -87,7 +87,6 @@ TRY_AGAIN: Final = (
     .where(TRIES.c.saga_id == _held, TRIES.c.position == bindparam("position_"))
     .values(_setting(TRIES, "attempts", "error", "due"))
 )
-TRIES_OF: Final = select(TRIES).where(TRIES.c.saga_id == bindparam("id_"))
 TERM: Final = insert(SEARCH)
 COPY_TERMS: Final = insert(SEARCH).from_select(
     ["saga_id", "field", "term"],

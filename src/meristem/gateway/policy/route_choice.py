@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from itertools import combinations, product
-from typing import TYPE_CHECKING, Final, Generic, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from meristem.errors import ConfigurationError
@@ -54,16 +54,19 @@ class RouteCandidate(NamedTuple, Generic[T]):
         return bool(self.methods & other.methods)
 
 
+MatchKind: TypeAlias = Literal["call", "rest", "whole", "below"]
+
+
 class RouteMatch(NamedTuple):
     """Requests that are on a route, told so that others can ask for them: of all that fit the first one counts.
 
     By `kind`, `path` is that of a `call`, to the letter; a pattern of `rest` as `Router.in_order` has them; one path,
     `whole`, with a slash at its end or without; or a beginning of what is `below` it, which a path with a slash put
-    behind it has. `hosts` and `methods` are None for all. What is on no `route` here is asked for at no further path of
+    behind it has. `host` and `methods` are None for all. What is on no `route` here is asked for at no further path of
     REST.
     """
 
-    kind: Literal["call", "rest", "whole", "below"]
+    kind: MatchKind
     path: str
     host: str | None
     methods: frozenset[str] | None
@@ -170,9 +173,7 @@ class _Fit(Generic[T]):
         self._methods = candidate.methods
         self.is_mount = candidate.place.is_mount
 
-    def match(
-        self, kind: Literal["call", "rest", "whole", "below"], path: str, of: frozenset[str] | None = None
-    ) -> RouteMatch:
+    def match(self, kind: MatchKind, path: str, of: frozenset[str] | None = None) -> RouteMatch:
         """How it is told to others; `of` are the methods that its place has."""
         methods = of if self._methods is None else self._methods if of is None else of & self._methods
         return RouteMatch(kind, path, self._candidate.host, methods, self._candidate.name)

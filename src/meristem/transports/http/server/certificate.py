@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from meristem.errors import ConfigurationError
 from meristem.followed_files import FollowedFiles
 from meristem.transports.http.server.certificate_facts import CertificateFacts, facts_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 logger = logging.getLogger(__name__)
 LOOKED_AFTER: Final = 5.0  # seconds
@@ -29,7 +31,7 @@ class CertificateFiles:
         self._certificate = certificate
         self._key = key
         self._where = where
-        self._files = FollowedFiles(Path(certificate), Path(key))
+        self._files = FollowedFiles(certificate, key)
         self._files.settle()
         self.facts: CertificateFacts | None = None
         self._current: ssl.SSLContext | None = None

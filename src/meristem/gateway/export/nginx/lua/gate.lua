@@ -68,22 +68,24 @@ local function address_of(bytes, text)
     return #bytes == 4 and ("%d.%d.%d.%d"):format(bytes:byte(1, 4)) or text  -- of a Unix socket there is no address
 end
 
--- What the farthest proxy that is trusted says: each adds a value, or the last one sets the only one.
-local function said(head, name, hops)
+-- The values of a field that is a list.
+local function listed(text)
     local values = {}
-    for each in (head[name] or ""):gmatch("[^,]+") do
+    for each in (text or ""):gmatch("[^,]+") do
         values[#values + 1] = each:match("^%s*(.-)%s*$")
     end
+    return values
+end
+
+-- What the farthest proxy that is trusted says: each adds a value, or the last one sets the only one.
+local function said(head, name, hops)
+    local values = listed(head[name])
     return values[math.max(1, #values - math.max(1, hops) + 1)]
 end
 
 -- How many of the proxies on the way are believed: the list is walked from the right for as long as they are trusted.
 local function believed(head)
-    local hops = 0
-    local list = {}
-    for each in (head["x-forwarded-for"] or ""):gmatch("[^,]+") do
-        list[#list + 1] = each:match("^%s*(.-)%s*$")
-    end
+    local hops, list = 0, listed(head["x-forwarded-for"])
     for at = #list, 1, -1 do
         local text = list[at]  -- with a port, too, as some proxies write it
         local address = networks.read(text:match("^%[(.*)%]:?%d*$") or text:match("^([^:]*):%d+$") or text)
