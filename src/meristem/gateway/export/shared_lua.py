@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from importlib.resources.abc import Traversable
 
-SHARED: Final[Mapping[str, Traversable]] = {
-    f"meristem.{name}": files(__package__) / f"{name}.lua" for name in ("utf8", "canonical_path", "strict_json")
-}
+NAMES: Final = ("utf8", "canonical_path", "strict_json", "token_claims")
 """Each after what it requires itself."""
+
+SHARED: Final[Mapping[str, Traversable]] = {f"meristem.{name}": files(__package__) / f"{name}.lua" for name in NAMES}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 PATH_MODULES: Final = ("meristem.utf8", "meristem.canonical_path")
-TOKEN_MODULES: Final = ("meristem.utf8", "meristem.strict_json")
+TOKEN_MODULES: Final = ("meristem.utf8", "meristem.strict_json", "meristem.token_claims")
 
 
 def path_script(policy: ExportedPolicy, *, believes_peer: bool) -> str:

@@ -1,15 +1,11 @@
 -- Decides by the token of a request, whose signature Envoy has checked, whether its route lets it in.
 
 local strict_json = require("meristem.strict_json")
+local token_claims = require("meristem.token_claims")
 
 local null = strict_json.null
-local UNREADABLE = "the token is no JSON Web Token"
-local LONGEST, LONGEST_TEXT, MOST_ROLES = 16 * 1024, 255, 100
-local BEARER_TYPES = {
-  [""] = true, ["jwt"] = true, ["at+jwt"] = true, ["application/jwt"] = true, ["application/at+jwt"] = true,
-}
-
-local TEXTS = {"jku", "kid", "x5u", "x5t", "x5t#S256", "typ", "cty"}  -- parameters that are text (RFC 7515, 4.1)
+local claim, set_of = token_claims.claim, token_claims.set_of
+local LONGEST, LONGEST_TEXT = 16 * 1024, 255
 local LEAST_RSA = 256  -- bytes (RFC 7518, section 3.3)
 local SIGNATURES = {ES256 = 64, ES384 = 96, ES512 = 132}
 local SIXTY_FOUR = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -47,15 +43,6 @@ local function is_as_long_as_due(signature, algorithm)
   return SIGNATURES[algorithm] == nil or #signature == SIGNATURES[algorithm]
 end
 
--- Whether a token is for this system, to the letter: Envoy takes `https://shop.example/` for `shop.example`.
-local function is_for(issuer, audience)
-  if type(audience) == "string" then return issuer.audiences[audience] end
-  for _, each in ipairs(strict_json.is_array(audience) and audience or {}) do
-    if type(each) == "string" and issuer.audiences[each] then return true end
-  end
-  return false
-end
-
 local function characters(text)
   local _, number = text:gsub("[^\128-\191]", "")
   return number
@@ -72,33 +59,6 @@ local function unproved(handle, why)
   refuse(handle, "401", why, string.format('Bearer error="invalid_token", error_description="%s"', why))
 end
 
--- What stands at a name, or else at a path of names with dots.
-local function found(claims, path)
-  if path == "" or claims[path] ~= nil then return claims[path] end
-  local value = claims
-  for name in path:gmatch("[^.]+") do
-    if type(value) ~= "table" then return nil end
-    value = value[name]
-  end
-  return value
-end
-
--- The roles or scopes of a claim, which is a list or one text with spaces between.
-local function listed(value)
-  local names, count = {}, 0
-  local function take(name)
-    if type(name) == "string" and count < MOST_ROLES then
-      names[name], count = true, count + 1
-    end
-  end
-  if type(value) == "string" then
-    for name in value:gmatch("%S+") do take(name) end
-  elseif type(value) == "table" then
-    for _, name in ipairs(value) do take(name) end
-  end
-  return names
-end
-
 local function is_time(value)
   return value == nil or value == null or (type(value) == "number" and math.abs(value) < 1e12)
 end
@@ -113,16 +73,10 @@ local function problem(issuer, header, claims, signature, now)
     return "the token is signed by an algorithm that is not allowed here"
   end
   if not is_as_long_as_due(signature, header.alg) then return "the signature of the token does not hold" end
-  if not is_for(issuer, claims.aud) then return "the token is for another audience" end
-  for _, name in ipairs(TEXTS) do
-    if header[name] ~= nil and type(header[name]) ~= "string" then return UNREADABLE end
-  end
-  if header.crit ~= nil or header.b64 ~= nil then  -- RFC 7797: without the one the other says nothing
-    return "the token has critical header parameters, of which none is understood"
-  end
-  if not BEARER_TYPES[(header.typ or ""):lower()] then
-    return "the token is of a type that proves nothing here"
-  end
+  -- Envoy takes `https://shop.example/` for `shop.example`.
+  if not token_claims.is_for(issuer, claims.aud) then return "the token is for another audience" end
+  local odd = token_claims.header_problem(header)
+  if odd ~= nil then return odd end
   if type(claims.exp) ~= "number" then return "the token has no time at which it ends (exp)" end
   if not (is_time(claims.exp) and is_time(claims.nbf) and is_time(claims.iat)) then
     return "a time of the token is none"
@@ -130,7 +84,7 @@ local function problem(issuer, header, claims, signature, now)
   if now >= claims.exp + issuer.leeway then return "the token has expired" end
   if now < math.max(begins(claims, "nbf", now), begins(claims, "iat", now)) - issuer.leeway then return "the token is not valid yet" end
   if claims.cnf ~= nil then return "the token is bound to a key, of which nothing is proved here" end
-  local subject = found(claims, issuer.subject)
+  local subject = claim(claims, issuer.subject)
   if type(subject) ~= "string" or subject == "" or characters(subject) > LONGEST_TEXT then return "the token names no subject" end
   if (issuer.prefix .. subject):sub(1, 4) == "key:" then
     return "the token names a subject as only API keys have one"
@@ -170,7 +124,7 @@ local function count(handle, user, tenant)
 end
 
 local function judge(handle, route, claims, issuer)
-  local scopes, roles = listed(found(claims, issuer.scopes)), listed(found(claims, issuer.roles))
+  local scopes, roles = set_of(claim(claims, issuer.scopes)), set_of(claim(claims, issuer.roles))
   for _, scope in ipairs(route.scopes or {}) do
     if not scopes[scope] then
       local wanted = table.concat(route.scopes, " ")
@@ -205,13 +159,13 @@ local function decide(handle)
     return unproved(handle, "the token does not hold")
   end
   local header, claims, signature = read(token)
-  if header == nil or claims == nil then return unproved(handle, UNREADABLE) end
+  if header == nil or claims == nil then return unproved(handle, token_claims.UNREADABLE) end
   local why = problem(issuer, header, claims, signature, handle:timestamp() / 1000)
   if why ~= nil then return unproved(handle, why) end
-  local tenant = found(claims, issuer.tenant)
+  local tenant = claim(claims, issuer.tenant)
   tenant = type(tenant) == "string" and tenant ~= "" and "tenant " .. tenant:sub(1, LONGEST_TEXT) or nil
   handle:streamInfo():dynamicMetadata():set("meristem", "is_known", true)
-  count(handle, "user " .. issuer.prefix .. found(claims, issuer.subject), tenant)
+  count(handle, "user " .. issuer.prefix .. claim(claims, issuer.subject), tenant)
   judge(handle, route, claims, issuer)
 end
 

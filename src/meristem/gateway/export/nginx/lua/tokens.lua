@@ -5,17 +5,14 @@ local policy = require "meristem.policy"
 local issuer_keys = require "meristem.issuer_keys"
 local signatures = require "meristem.signatures"
 local strict_json = require "meristem.strict_json"
+local token_claims = require "meristem.token_claims"
 
 local LONGEST = 16 * 1024  -- characters of a token
 local LONGEST_TEXT = 255  -- characters of a subject (OpenID Connect Core 1.0, section 2), and of each other part
-local MOST_ROLES = 100
 local REMEMBERED = 10000  -- tokens that were verified
-local BEARER_TYPES = {[""] = true, jwt = true, ["at+jwt"] = true, ["application/jwt"] = true,
-                      ["application/at+jwt"] = true}
-local TEXTS = {"jku", "kid", "x5u", "x5t", "x5t#S256", "typ", "cty"}  -- parameters that are text (RFC 7515, 4.1)
-local UNREADABLE = "the token is no JSON Web Token"
 local OF_KEYS = "key:"  -- what the subject of an API key begins with: no issuer can name one
 local null = strict_json.null
+local claim, set_of, UNREADABLE = token_claims.claim, token_claims.set_of, token_claims.UNREADABLE
 
 local by_url = {}
 local verified = assert(lrucache.new(REMEMBERED))
@@ -61,41 +58,6 @@ local function short(value)
     return value, false
 end
 
--- What the claims have at a name, or at a path of names with dots.
-local function claim(claims, path)
-    if path == "" or claims[path] ~= nil then
-        return claims[path]
-    end
-    local found = claims
-    for name in path:gmatch("[^.]+") do
-        if type(found) ~= "table" or strict_json.is_array(found) then
-            return nil
-        end
-        found = found[name]
-    end
-    return found
-end
-
--- Roles or scopes: a list, or one text with spaces between (RFC 6749, section 3.3).
-local function set_of(value)
-    local found, number = {}, 0
-    local function take(each)
-        if type(each) == "string" and number < MOST_ROLES then
-            found[each], number = true, number + 1
-        end
-    end
-    if type(value) == "string" then
-        for each in value:gmatch("%S+") do
-            take(each)
-        end
-    elseif strict_json.is_array(value) then
-        for _, each in ipairs(value) do
-            take(each)
-        end
-    end
-    return found
-end
-
 local function object(part)
     local text = signatures.decoded(part)
     local found, is_twice = nil, nil
@@ -116,21 +78,9 @@ local function time_of(claims, name)
     return found
 end
 
-local function is_for(issuer, audience)
-    if type(audience) == "string" then
-        return issuer.audiences[audience]
-    end
-    for _, each in ipairs(strict_json.is_array(audience) and audience or {}) do
-        if type(each) == "string" and issuer.audiences[each] then
-            return true
-        end
-    end
-    return false
-end
-
 -- When the token ends; nil and why it does not hold now.
 local function checked(claims, issuer, now)
-    if not is_for(issuer, claims.aud) then
+    if not token_claims.is_for(issuer, claims.aud) then
         return nil, "the token is for another audience"
     end
     local expires, why = time_of(claims, "exp")
@@ -223,15 +173,9 @@ local function verify(token, now)
     if not claims then
         return nil, why
     end
-    for _, name in ipairs(TEXTS) do
-        if header[name] ~= nil and type(header[name]) ~= "string" then
-            return nil, UNREADABLE
-        end
-    end
-    if header.crit ~= nil or header.b64 ~= nil then  -- RFC 7797: without the one the other says nothing
-        return nil, "the token has critical header parameters, of which none is understood"
-    elseif not BEARER_TYPES[text_of(header, "typ"):lower()] then
-        return nil, "the token is of a type that proves nothing here"
+    why = token_claims.header_problem(header)
+    if why then
+        return nil, why
     end
     local issuer = by_url[text_of(claims, "iss")]
     if not issuer then
